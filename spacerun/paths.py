@@ -1,0 +1,145 @@
+"""Where spacerun keeps things, and how files there are written so that a kill at any moment does no harm."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+@dataclass(frozen=True)
+class Home:
+    """The folders that spacerun owns. `data` holds what is worth keeping, `cache` what can be made again."""
+
+    data: Path
+    cache: Path
+
+    @property
+    def spaces(self) -> Path:
+        """Clones: one repository per Space and one working tree per (Space, commit)."""
+        return self.data / "spaces"
+
+    @property
+    def apps(self) -> Path:
+        """One folder per running (or ended) app: its record, its log, its start-up hook."""
+        return self.data / "apps"
+
+    @property
+    def environments(self) -> Path:
+        """Virtual environments, named by the hash of what they were made from."""
+        return self.cache / "environments"
+
+    @property
+    def lfs(self) -> Path:
+        """Git LFS objects, shared between all working trees."""
+        return self.cache / "lfs"
+
+    @property
+    def logs(self) -> Path:
+        """Crash reports of spacerun itself."""
+        return self.cache / "logs"
+
+    @property
+    def locks(self) -> Path:
+        """Lock files between spacerun processes."""
+        return self.cache / "locks"
+
+
+def home() -> Home:
+    """The folders in use: all under `$SPACERUN_HOME` if that is set, else the platform's user folders."""
+    root = os.environ.get("SPACERUN_HOME")
+    if root:
+        base = Path(root).expanduser().absolute()
+        return Home(data=base, cache=base / "cache")
+    import platformdirs
+
+    return Home(data=platformdirs.user_data_path("spacerun"), cache=platformdirs.user_cache_path("spacerun"))
+
+
+def write_atomic(path: Path, content: bytes, *, mode: int | None = None) -> None:
+    """Replace `path` by `content` in one step, so that a reader sees the old or the new file, never a part.
+
+    Args:
+        path: File to write; its folder is made if needed.
+        content: The bytes.
+        mode: Permission bits of the result; default: those of a file made by `open`.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        if mode is None:
+            umask = os.umask(0)
+            os.umask(umask)
+            mode = 0o666 & ~umask
+        Path(temporary).chmod(mode)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def write_json(path: Path, value: Any, *, mode: int | None = None) -> None:  # noqa: ANN401
+    """Write `value` as JSON, atomically."""
+    write_atomic(path, json.dumps(value, indent=1, sort_keys=True).encode() + b"\n", mode=mode)
+
+
+def read_json(path: Path) -> Any:  # noqa: ANN401
+    """The JSON in `path`, or None where the file is absent or not JSON."""
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+@contextmanager
+def locked(name: str, *, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
+    """Hold the lock `name` between all spacerun processes of this user.
+
+    The operating system releases it when its holder dies, however it dies.
+
+    Args:
+        name: Name of the lock: letters, digits, `.`, `_` and `-`.
+        on_wait: Called once if another process holds the lock.
+    """
+    import filelock
+
+    folder = home().locks
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(folder / f"{name}.lock")
+    try:
+        lock.acquire(blocking=False)
+    except filelock.Timeout:
+        if on_wait:
+            on_wait()
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def tree_bytes(path: Path) -> int:
+    """Bytes of disk that `path` and all below it take, hard links counted once, in bytes."""
+    seen: set[tuple[int, int]] = set()
+    total = 0
+    for folder, _, names in os.walk(path):
+        for name in names:
+            try:
+                status = os.lstat(Path(folder) / name)
+            except OSError:
+                continue
+            if (status.st_dev, status.st_ino) not in seen:
+                seen.add((status.st_dev, status.st_ino))
+                total += status.st_blocks * 512
+    return total
