@@ -1,0 +1,34 @@
+"""The command line: one file per command."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from spacerun import __version__
+
+app = typer.Typer(
+    name="spacerun",
+    help="Clone and launch any Hugging Face Space on your own GPU machine.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=True,
+    rich_markup_mode="markdown",
+)
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        typer.echo(f"spacerun {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _spacerun(
+    _version: Annotated[
+        bool,
+        typer.Option("--version", "-V", callback=_show_version, is_eager=True, help="Show the version and exit."),
+    ] = False,
+) -> None:
+    pass

@@ -1,0 +1,130 @@
+"""What every command shares: the JSON envelope, the exit code, and how a failure is told."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+import time
+import traceback
+from typing import TYPE_CHECKING, Any
+
+from spacerun import __version__
+from spacerun.console import ConsoleProgress, stdout_console
+from spacerun.errors import ExitCode, SpacerunError
+from spacerun.text import printable
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
+
+    from rich.console import RenderableType
+
+_SCHEMA_VERSION = 1
+
+
+class Session:
+    """One run of a command.
+
+    Used as a context manager around the command's body: a `SpacerunError` becomes one sentence and a hint on
+    standard error (and with `--json` the error envelope on standard output) and its exit code; Ctrl-C becomes 130;
+    anything else is a bug of ours and becomes a log file that is named.
+
+    Args:
+        command: Name of the command, as in `spacerun.<command>/1`.
+        as_json: Print exactly one JSON document on standard output.
+        quiet: Show results, warnings and errors only.
+        verbose: Show what the tools underneath say.
+    """
+
+    def __init__(
+        self, command: str, *, as_json: bool = False, quiet: bool = False, verbose: bool = False
+    ) -> None:
+        self.command = command
+        self.as_json = as_json
+        self.quiet = quiet
+        self.progress = ConsoleProgress(quiet=quiet, verbose=verbose)
+        self._emitted = False
+
+    def emit(self, data: dict[str, Any]) -> None:
+        """With `--json`, print the success envelope around `data`; without, nothing."""
+        self._write({"ok": True, "data": data, "warnings": self.progress.warnings})
+
+    def print(self, renderable: RenderableType = "") -> None:
+        """Show a result on standard output; with `--json`, nothing."""
+        if not self.as_json:
+            self.progress.close()
+            stdout_console().print(renderable)
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
+        self.progress.close()
+        if isinstance(error, SpacerunError):
+            self._fail(error, error.exit_code)
+        if isinstance(error, KeyboardInterrupt):
+            self._fail(SpacerunError("Interrupted."), ExitCode.INTERRUPTED)
+        if isinstance(error, BrokenPipeError):
+            # The reader went away (`| head`); what is left in the buffer has no one to go to.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise SystemExit(ExitCode.OK)
+        # Typer's own exits and usage errors are RuntimeErrors that know how to show themselves.
+        if isinstance(error, Exception) and not hasattr(error, "exit_code"):
+            log = _write_crash_log(self.command, error)
+            self._fail(
+                SpacerunError(
+                    f"Something went wrong inside spacerun: {type(error).__name__}.",
+                    hint=f"Please report it with this file: {log}",
+                ),
+                ExitCode.INTERNAL,
+            )
+
+    def _fail(self, error: SpacerunError, code: ExitCode) -> None:
+        self._write(
+            {
+                "ok": False,
+                "error": {
+                    "name": code.name.lower(),
+                    "exit_code": int(code),
+                    "message": printable(error.message),
+                    "hint": printable(error.hint) if error.hint else None,
+                    "stage": error.stage,
+                },
+                "data": error.data,
+                "warnings": self.progress.warnings,
+            }
+        )
+        from rich.text import Text
+
+        where = f" [{error.stage}]" if error.stage else ""
+        console = self.progress.console
+        console.print(Text.assemble(("✗ ", "red bold"), (printable(error.message), "bold"), (where, "dim")))
+        if error.hint:
+            console.print(Text.assemble(("→ ", "cyan"), printable(error.hint)))
+        raise SystemExit(int(code))
+
+    def _write(self, document: dict[str, Any]) -> None:
+        if self.as_json and not self._emitted:
+            self._emitted = True
+            envelope = {"schema": f"spacerun.{self.command}/{_SCHEMA_VERSION}", **document}
+            sys.stdout.write(json.dumps(envelope, indent=2) + "\n")
+            sys.stdout.flush()
+
+
+def _write_crash_log(command: str, error: Exception) -> Path:
+    from spacerun.paths import home, write_atomic
+
+    lines = [
+        f"spacerun {__version__} {command}, Python {platform.python_version()}, {platform.platform()}",
+        "".join(traceback.format_exception(error)),
+    ]
+    path = home().logs / f"crash-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{os.getpid()}.log"
+    write_atomic(path, printable("\n".join(lines)).encode())
+    return path
