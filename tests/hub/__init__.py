@@ -1,0 +1,32 @@
+"""A stand-in for huggingface.co on loopback: git, git-lfs, the REST API, file downloads, and faults on demand."""
+
+from tests.hub.faults import (
+    Bandwidth,
+    Corrupt,
+    Cut,
+    Fault,
+    Html,
+    Latency,
+    MissingObject,
+    RefuseSha,
+    Status,
+)
+from tests.hub.server import Exchange, Hub
+from tests.hub.store import Executable, Gitlink, Symlink
+
+__all__ = [
+    "Bandwidth",
+    "Corrupt",
+    "Cut",
+    "Exchange",
+    "Executable",
+    "Fault",
+    "Gitlink",
+    "Html",
+    "Hub",
+    "Latency",
+    "MissingObject",
+    "RefuseSha",
+    "Status",
+    "Symlink",
+]
