@@ -38,9 +38,7 @@ class Session:
         verbose: Show what the tools underneath say.
     """
 
-    def __init__(
-        self, command: str, *, as_json: bool = False, quiet: bool = False, verbose: bool = False
-    ) -> None:
+    def __init__(self, command: str, *, as_json: bool = False, quiet: bool = False, verbose: bool = False) -> None:
         self.command = command
         self.as_json = as_json
         self.quiet = quiet

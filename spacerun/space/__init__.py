@@ -1,0 +1,1 @@
+"""Which Space, and its files on this disk."""

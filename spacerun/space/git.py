@@ -1,0 +1,160 @@
+"""Git, run so that neither the caller's environment nor a hostile repository decides what it does."""
+
+from __future__ import annotations
+
+import base64
+import os
+import shutil
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from spacerun.errors import FetchError, PrerequisiteError
+from spacerun.text import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from git import Blob, Git, Repo
+
+# What spacerun's git commands never do, whatever the user's configuration or the repository says.
+_SETTINGS: dict[str, str] = {
+    "core.hooksPath": os.devnull,
+    "core.fsmonitor": "false",
+    "core.autocrlf": "false",  # the Space's bytes as they are
+    "init.templateDir": "",
+    "credential.helper": "",  # no ambient credentials for a stranger's repository
+    "protocol.allow": "never",
+    "protocol.https.allow": "always",
+    "submodule.recurse": "false",
+    "fetch.recurseSubmodules": "false",
+    "gc.auto": "0",
+    "maintenance.auto": "false",
+    "advice.detachedHead": "false",
+    "http.lowSpeedLimit": "1000",
+    "http.lowSpeedTime": "60",
+    "transfer.fsckObjects": "true",
+    # Harmless flaws of old commits, which git's own clone takes without a word (git-fsck(1), FSCK MESSAGES).
+    "fetch.fsck.zeroPaddedFilemode": "ignore",
+    "fetch.fsck.missingSpaceBeforeDate": "ignore",
+    "fetch.fsck.badTimezone": "ignore",
+    # Large files come in a stage of their own: a checkout leaves pointers, with or without git-lfs installed.
+    "filter.lfs.smudge": "",
+    "filter.lfs.process": "",
+    "filter.lfs.clean": "",
+    "filter.lfs.required": "false",
+}
+
+
+def scrub_git_environment() -> None:
+    """Remove every `GIT_*` from this process's environment.
+
+    Inside any git hook `GIT_DIR` and `GIT_WORK_TREE` name the user's repository, and GitPython hands them on: a
+    checkout in our clone would then overwrite files over there. Its `env=` can add variables, not remove them.
+    A certificate bundle named by `GIT_SSL_CAINFO` is carried over as a setting.
+    """
+    for name in [name for name in os.environ if name.startswith("GIT_")]:
+        value = os.environ.pop(name)
+        if name == "GIT_SSL_CAINFO":
+            _SETTINGS["http.sslCAInfo"] = value
+
+
+def git_environment(url: str, *, token: str | None = None, settings: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Environment for git commands that talk to `url`.
+
+    The token goes into `GIT_CONFIG_*` (git-config(1)) under the URL's own scheme and host: it is neither in argv
+    nor on disk, and is not sent to the host that LFS objects come from.
+
+    Args:
+        url: Address of the repository.
+        token: The user's token, or None.
+        settings: Further git settings; they win over the defaults.
+    """
+    parts = urlsplit(url)
+    merged = dict(_SETTINGS)
+    if parts.scheme != "https":
+        merged[f"protocol.{parts.scheme}.allow"] = "always"
+    if token:
+        # Basic with the token as password is the Hub's documented way; "hf_user" is huggingface_hub's own default.
+        credentials = base64.b64encode(f"hf_user:{token}".encode()).decode()
+        merged[f"http.{parts.scheme}://{parts.netloc}/.extraHeader"] = f"Authorization: Basic {credentials}"
+    merged.update(settings or {})
+    environment = {"GIT_TERMINAL_PROMPT": "0", "GIT_ASKPASS": "", "GIT_OPTIONAL_LOCKS": "0", "GIT_LFS_SKIP_SMUDGE": "1"}
+    environment["GIT_CONFIG_COUNT"] = str(len(merged))
+    for index, (key, value) in enumerate(merged.items()):
+        environment[f"GIT_CONFIG_KEY_{index}"] = key
+        environment[f"GIT_CONFIG_VALUE_{index}"] = value
+    return environment
+
+
+def require_git() -> None:
+    """Raise `PrerequisiteError` where git is not installed."""
+    if shutil.which("git") is None:
+        raise PrerequisiteError("git is not installed, and Spaces are git repositories.", hint=install_hint("git"))
+
+
+def install_hint(package: str) -> str:
+    """The command that installs a system package on this machine."""
+    for manager, command in (
+        ("apt-get", f"sudo apt-get install -y {package}"),
+        ("dnf", f"sudo dnf install -y {package}"),
+        ("brew", f"brew install {package}"),
+        ("conda", f"conda install -y -c conda-forge {package}"),
+    ):
+        if shutil.which(manager):
+            return f"Install it with: {command}"
+    return f"Install {package} with your system's package manager."
+
+
+def command(folder: Path, environment: Mapping[str, str] | None = None) -> Git:
+    """A GitPython command runner in `folder`; local only unless `environment` allows a protocol."""
+    require_git()
+    scrub_git_environment()
+    from git import Git
+
+    runner = Git(folder)
+    runner.update_environment(**(environment or git_environment("https://")))
+    return runner
+
+
+def repository(git_dir: Path, environment: Mapping[str, str]) -> Repo:
+    """The GitPython repository at `git_dir`."""
+    require_git()
+    scrub_git_environment()
+    from git import Repo
+
+    repo = Repo(git_dir)
+    repo.git.update_environment(**environment)
+    return repo
+
+
+def blobs(repo: Repo, commit: str) -> Iterator[Blob]:
+    """The files and symbolic links of `commit`."""
+    from git import Blob
+
+    for item in repo.commit(commit).tree.traverse():
+        if isinstance(item, Blob):
+            yield item
+
+
+def command_error() -> type[Exception]:
+    """What GitPython raises when git fails; a function, since importing GitPython takes 0.1 s."""
+    from git.exc import GitCommandError
+
+    return GitCommandError
+
+
+def fetch_error(error: Exception, what: str) -> FetchError | PrerequisiteError:
+    """A failed git command, told in one sentence."""
+    said = str(getattr(error, "stderr", "") or error)
+    lines = [line for line in said.replace("'", "").splitlines() if line.strip()]
+    fatal = [line for line in lines if "fatal:" in line or "error:" in line] or lines[-1:]
+    text = one_line(fatal[0].partition("stderr:")[2] or fatal[0]) if fatal else type(error).__name__
+    if "No space left on device" in said:
+        return PrerequisiteError(
+            f"The disk is full: {what} could not be written.",
+            hint="Free some space, for example with: spacerun prune",
+        )
+    return FetchError(
+        f"{what} could not be fetched: {text}", hint="Check the network and try again; what has arrived is kept."
+    )

@@ -1,0 +1,110 @@
+"""A working tree on this disk: where it lies, and what spacerun knows of it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from spacerun.paths import home, read_json, write_json
+from spacerun.space.pointers import Pointer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from spacerun.space.find import FoundSpace
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """A Space's files on this disk.
+
+    Attributes:
+        space: `owner/name`, or the folder's path.
+        commit: Full commit hash; None for a local folder.
+        directory: The working tree.
+        git_dir: Its repository; None for a local folder.
+        pointers: The files that git-lfs manages, at `commit`.
+    """
+
+    space: str
+    commit: str | None
+    directory: Path
+    git_dir: Path | None = None
+    pointers: tuple[Pointer, ...] = ()
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is the user's own folder, in which nothing is ever written."""
+        return self.git_dir is None
+
+
+@dataclass(frozen=True)
+class TreeState:
+    """What spacerun knows of a working tree; written last, so that a tree without it is not yet one.
+
+    Attributes:
+        commit: The commit checked out.
+        pointers: The files that git-lfs manages.
+        filled: Modification times (ns) of large files that were put in place without git-lfs, by path.
+        large_files: Whether every large file is in place.
+        edit: The edit in force, as `spacerun.source` describes it.
+    """
+
+    commit: str
+    pointers: tuple[Pointer, ...] = ()
+    filled: Mapping[str, int] = field(default_factory=dict)
+    large_files: bool = False
+    edit: Mapping[str, str] | None = None
+
+
+def space_folder(space: str) -> Path:
+    """Folder of all that is kept of `space` (`owner/name`)."""
+    return home().spaces / space.replace("/", "--")
+
+
+def state_file(checkout_directory: Path) -> Path:
+    """Where the state of a working tree is kept: beside it, or inside the `.git` of one that stands alone."""
+    inside = checkout_directory / ".git"
+    if inside.is_dir():
+        return inside / "spacerun.json"
+    return checkout_directory.with_name(checkout_directory.name + ".json")
+
+
+def read_state(directory: Path) -> TreeState | None:
+    """The state of the working tree in `directory`, or None where there is no complete one."""
+    raw = read_json(state_file(directory))
+    if not raw or not directory.is_dir():
+        return None
+    return TreeState(**{**raw, "pointers": tuple(Pointer(**pointer) for pointer in raw["pointers"])})
+
+
+def update_state(directory: Path, **changes: Any) -> None:  # noqa: ANN401 - the fields of TreeState
+    """Change fields of a working tree's state, atomically."""
+    state = read_state(directory)
+    if state is not None:
+        write_state(directory, replace(state, **changes))
+
+
+def write_state(directory: Path, state: TreeState) -> None:
+    """Declare the working tree in `directory` complete."""
+    write_json(state_file(directory), asdict(state))
+
+
+def tree_directory(found: FoundSpace) -> Path:
+    """Where the working tree of a found Space lies: one per Space and commit."""
+    return space_folder(found.id) / "trees" / found.commit
+
+
+def checkout_of(space: str, directory: Path) -> Checkout | None:
+    """The complete working tree of `space` in `directory`, or None."""
+    state = read_state(directory)
+    if state is None:
+        return None
+    return Checkout(space, state.commit, directory, git_dir_of(space, directory), state.pointers)
+
+
+def git_dir_of(space: str, directory: Path) -> Path:
+    """The repository behind a working tree: its own `.git`, or the one that all trees of the Space share."""
+    standalone = directory / ".git"
+    return standalone if standalone.is_dir() else space_folder(space) / "repository.git"
