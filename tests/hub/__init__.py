@@ -11,8 +11,8 @@ from tests.hub.faults import (
     RefuseSha,
     Status,
 )
+from tests.hub.publishing import Executable, Gitlink, Symlink
 from tests.hub.server import Exchange, Hub
-from tests.hub.store import Executable, Gitlink, Symlink
 
 __all__ = [
     "Bandwidth",

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from tests.hub.lfs import Cdn
     from tests.hub.registry import Caller
-    from tests.hub.store import Commit, Entry, Repo
+    from tests.hub.repository import Commit, Entry, Repo
 
 _PAGE = 1000
 _EXPANDED_PAGE = 50

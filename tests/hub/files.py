@@ -10,7 +10,7 @@ from tests.hub.wire import HubError, Request, Response
 
 if TYPE_CHECKING:
     from tests.hub.lfs import Cdn
-    from tests.hub.store import Entry, Repo
+    from tests.hub.repository import Entry, Repo
 
 
 def find_commit(repo: Repo, revision: str) -> str:

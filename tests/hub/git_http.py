@@ -7,13 +7,13 @@ import tempfile
 from typing import IO, TYPE_CHECKING
 
 from tests.hub.faults import RefuseSha
-from tests.hub.store import git_environment
+from tests.hub.repository import git_environment
 from tests.hub.wire import CHUNK, HubError, Request, Response
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.hub.store import Repo
+    from tests.hub.repository import Repo
 
 
 def serve(repo: Repo, action: str, request: Request) -> Response:

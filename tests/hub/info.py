@@ -16,7 +16,7 @@ from tests.hub.wire import HubError
 
 if TYPE_CHECKING:
     from tests.hub.lfs import Cdn
-    from tests.hub.store import Entry, Repo
+    from tests.hub.repository import Entry, Repo
 
 
 def repo_info(repo: Repo, commit: str, cdn: Cdn, *, blobs: bool) -> dict[str, Any]:

@@ -14,7 +14,8 @@ from tests.hub.faults import MissingObject
 from tests.hub.wire import HubError, Request, Response
 
 if TYPE_CHECKING:
-    from tests.hub.store import ObjectStore, Repo
+    from tests.hub.publishing import ObjectStore
+    from tests.hub.repository import Repo
 
 _MEDIA_TYPE = {"Content-Type": "application/vnd.git-lfs+json; charset=utf-8"}
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from tests.hub.wire import HubError, Moved
 
 if TYPE_CHECKING:
-    from tests.hub.store import Kind, Repo
+    from tests.hub.repository import Kind, Repo
 
 PREFIXES: dict[Kind, str] = {"model": "", "dataset": "datasets/", "space": "spaces/"}
 

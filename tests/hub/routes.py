@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.hub.lfs import Cdn
-    from tests.hub.store import Kind
+    from tests.hub.repository import Kind
 
 _KIND = r"(?P<kind>models|datasets|spaces)"
 _ID = r"(?P<id>[^/]+(?:/[^/]+)?)"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.hub import store
+from tests.hub import publishing, repository
 from tests.hub.faults import Faults
 from tests.hub.lfs import Cdn
 from tests.hub.listener import Listener
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from tests.hub.store import Content, Kind, Repo
+    from tests.hub.publishing import Content
+    from tests.hub.repository import Kind
     from tests.hub.wire import Request
 
 CDN_HOST = "localhost"
@@ -76,7 +77,7 @@ class Hub:
         self._exchanges: list[Exchange] = []
         self._changed = threading.Condition()
         self._listener = Listener(HUB_HOST, port, self)
-        self.objects = store.ObjectStore(root / "lfs")
+        self.objects = publishing.ObjectStore(root / "lfs")
         self.cdn = Cdn(self.objects, f"http://{CDN_HOST}:{self.port}")
         self.router = Router(self.registry, self.cdn, CDN_HOST)
 
@@ -114,7 +115,7 @@ class Hub:
         branch: str = "main",
         message: str = "Upload files",
         date: datetime | None = None,
-        lfs: Sequence[str] = store.LFS_PATTERNS,
+        lfs: Sequence[str] = publishing.LFS_PATTERNS,
         private: bool | None = None,
         gated: bool | None = None,
         readers: Sequence[str] = (),
@@ -143,8 +144,8 @@ class Hub:
         if gated is not None:
             repo.gated = gated
         repo.readers.update(readers)
-        contents = store.read_folder(files) if isinstance(files, Path) else files
-        return store.commit(
+        contents = publishing.read_folder(files) if isinstance(files, Path) else files
+        return publishing.commit(
             repo, self.objects, contents, ref=f"refs/heads/{branch}", message=message, date=date, lfs=lfs
         )
 
@@ -156,11 +157,13 @@ class Hub:
         *,
         kind: Kind = "space",
         message: str = "Propose a change",
-        lfs: Sequence[str] = store.LFS_PATTERNS,
+        lfs: Sequence[str] = publishing.LFS_PATTERNS,
     ) -> str:
         """Add a commit to `refs/pr/NUMBER`, which starts from `main`; its full id."""
         repo = self.repo(repo_id, kind)
-        return store.commit(repo, self.objects, files, ref=f"refs/pr/{number}", message=message, date=None, lfs=lfs)
+        return publishing.commit(
+            repo, self.objects, files, ref=f"refs/pr/{number}", message=message, date=None, lfs=lfs
+        )
 
     def tag(self, repo_id: str, name: str, revision: str = "main", *, kind: Kind = "space") -> None:
         """Tag a revision."""
@@ -192,13 +195,13 @@ class Hub:
         """Override what the API says about a repository: `runtime={"stage": "PAUSED"}`, `likes=3`, ..."""
         self.repo(repo_id, kind).info.update(facts)
 
-    def repo(self, repo_id: str, kind: Kind = "space") -> Repo:
+    def repo(self, repo_id: str, kind: Kind = "space") -> repository.Repo:
         """The repository as it is stored."""
         return self.registry.repos[kind, repo_id]
 
-    def _create(self, kind: Kind, repo_id: str) -> Repo:
-        repo = store.Repo(kind, repo_id, self.root / "git" / f"{kind}s" / f"{repo_id}.git")
-        store.create(repo.path)
+    def _create(self, kind: Kind, repo_id: str) -> repository.Repo:
+        repo = repository.Repo(kind, repo_id, self.root / "git" / f"{kind}s" / f"{repo_id}.git")
+        repository.create(repo.path)
         self.registry.repos[kind, repo_id] = repo
         return repo
 
@@ -207,7 +210,7 @@ class Hub:
         commit = repo.resolve(revision)
         if commit is None:
             raise ValueError(f"{repo_id} has no revision {revision}")
-        store.git(repo.path, "update-ref", ref, commit)
+        repository.git(repo.path, "update-ref", ref, commit)
 
     # -- the line ------------------------------------------------------------------------------------------------------
 

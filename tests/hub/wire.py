@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
@@ -124,12 +125,12 @@ class Moved(Exception):  # noqa: N818 - not an error: the repository has another
 
 def _range(header: str | None, size: int) -> tuple[int, int] | None:
     """Start and end of a single `bytes=` range; None where there is no range to obey."""
-    if not header or not header.startswith("bytes=") or "," in header:
+    match = re.fullmatch(r"bytes=(\d*)-(\d*)", header or "")
+    if not match or not (match[1] or match[2]):
         return None
-    first, _, last = header.removeprefix("bytes=").partition("-")
-    if not first:
-        return max(size - int(last), 0), size
-    return int(first), min(int(last) + 1, size) if last else size
+    if not match[1]:
+        return max(size - int(match[2]), 0), size
+    return int(match[1]), min(int(match[2]) + 1, size) if match[2] else size
 
 
 def _pieces(source: bytes | Path, start: int, stop: int) -> Iterator[bytes]:
