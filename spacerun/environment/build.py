@@ -1,0 +1,170 @@
+"""A plan made real: a virtual environment, complete or absent, shared by all Spaces with the same plan."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import secrets
+from typing import TYPE_CHECKING, Final
+
+from spacerun.environment.python import Interpreter, find_python
+from spacerun.environment.store import Environment, clear, folder_of, load, lock_of, save, touch
+from spacerun.environment.uv import STAGE, UnresolvableError, free_bytes, no_space, run_uv
+from spacerun.paths import locked
+from spacerun.text import one_line, size
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from spacerun.environment.plan import EnvironmentPlan, InstallStep
+    from spacerun.progress import Progress
+
+# A Gradio environment whose wheels are all in uv's cache takes 25 MB of its own; with less than this it is hopeless.
+_LEAST_FREE_BYTES: Final = 200 << 20
+
+
+def build(plan: EnvironmentPlan, *, progress: Progress, offline: bool) -> Environment:
+    """The environment of `plan`: the one on disk if it is complete, else made now.
+
+    Reuse starts no process. What an earlier, killed run left half-built is removed first.
+
+    Args:
+        plan: What to make.
+        progress: Told of each step.
+        offline: Use only what uv's cache holds.
+
+    Raises:
+        PackagesError: The packages cannot be resolved, built or downloaded.
+        PrerequisiteError: No such Python, no uv, or no space on the disk.
+    """
+    ready = load(plan.key)
+    if not ready:
+        with locked(lock_of(plan.key), on_wait=lambda: progress.note("Another spacerun is making this environment.")):
+            ready = load(plan.key) or _make(plan, progress=progress, offline=offline)
+    touch(plan.key)
+    return ready
+
+
+def _make(plan: EnvironmentPlan, *, progress: Progress, offline: bool) -> Environment:
+    directory = folder_of(plan.key)
+    clear(directory)
+    _require_space(directory)
+    interpreter = find_python(
+        plan.python,
+        required=plan.python_required,
+        offline=offline,
+        progress=progress,
+        fallbacks=plan.python_fallbacks,
+    )
+    # uv outlives a spacerun that is killed outright and goes on writing: a new name each time keeps it out of the next.
+    venv = directory / f"venv-{secrets.token_hex(4)}"
+    directory.mkdir(parents=True)
+    try:
+        _make_venv(venv, interpreter)
+        installer = _Installer(plan, venv, progress=progress, offline=offline)
+        for step in plan.steps:
+            installer.install_or_split(step)
+    except BaseException:
+        clear(directory)
+        raise
+    environment = Environment(
+        directory=directory,
+        python=venv / "bin" / "python",
+        python_version=interpreter.version,
+        key=plan.key,
+        created=True,
+        packages=_packages(venv),
+        split=installer.split,
+    )
+    save(environment)
+    return environment
+
+
+def _make_venv(venv: Path, interpreter: Interpreter) -> None:
+    run_uv(
+        ["venv", venv, "--python", interpreter.path, "--no-project"],
+        doing=f"No virtual environment could be made with {interpreter.path}",
+    )
+
+
+class _Installer:
+    """Installs the steps of one plan into one virtual environment."""
+
+    def __init__(self, plan: EnvironmentPlan, venv: Path, *, progress: Progress, offline: bool) -> None:
+        self.plan = plan
+        self.venv = venv
+        self.progress = progress
+        self.offline = offline
+        self.split = plan.split
+
+    def install_or_split(self, step: InstallStep) -> None:
+        """Install `step`, or what it says to install otherwise if its requirements contradict each other."""
+        try:
+            self.install(step)
+        except UnresolvableError as error:
+            if not step.otherwise:
+                raise
+            for part in step.otherwise:
+                self.install(part)
+            self.split = True
+            self.progress.warn(
+                "The requirements contradict the SDK's version, which was installed after them, as on Hugging Face: "
+                + one_line(error.message)
+            )
+
+    def install(self, step: InstallStep) -> None:
+        """Install `step`."""
+        files = self.venv.parent / "recipe"
+        files.mkdir(exist_ok=True)
+        run_uv(
+            [
+                *("pip", "install", "--python", self.venv / "bin" / "python"),
+                *requirement_options(self.plan, step, files),
+            ],
+            doing="The packages could not be installed",
+            cwd=self.plan.directory,
+            offline=self.offline,
+            variables=_kept_out_of_tree(self.venv.parent),
+            on_line=lambda line: self.progress.update(STAGE, f"{step.name}: {one_line(line)}"),
+        )
+
+
+def requirement_options(plan: EnvironmentPlan, step: InstallStep, folder: Path) -> list[str | Path]:
+    """Options of `uv pip` for `step`, whose requirement files are written to `folder`."""
+    # A Space's [tool.uv.sources] means nothing to pip, which the builder runs.
+    options: list[str | Path] = ["--no-sources"]
+    stem = step.name.replace(" ", "-").removesuffix(".txt")
+    requirements = folder / f"{stem}.txt"
+    requirements.write_text("".join(f"{line.text}\n" for line in step.lines), encoding="utf-8")
+    options += ["-r", requirements]
+    if step.constraints:
+        constraints = folder / f"{stem}.constraints.txt"
+        constraints.write_text("".join(f"{line}\n" for line in step.constraints), encoding="utf-8")
+        options += ["-c", constraints]
+    if any(line.text.startswith("--extra-index-url") for line in step.lines):
+        # As pip does: the best version of all indexes, not all versions of the first index that has one.
+        options += ["--index-strategy", "unsafe-best-match"]
+    if plan.as_of:
+        options += ["--exclude-newer", plan.as_of]
+    return options
+
+
+def _kept_out_of_tree(directory: Path) -> dict[str, str]:
+    """Variables that make setuptools leave `build` and `*.egg-info` here instead of in a local package's folder."""
+    scratch = directory / "recipe" / "setuptools"
+    scratch.mkdir(parents=True, exist_ok=True)
+    config = scratch / "distutils.cfg"
+    escaped = str(scratch).replace("%", "%%")
+    config.write_text(f"[egg_info]\negg_base = {escaped}\n[build]\nbuild_base = {escaped}/build\n", encoding="utf-8")
+    return {"DIST_EXTRA_CONFIG": str(config)}
+
+
+def _packages(venv: Path) -> tuple[tuple[str, str], ...]:
+    sites = [str(path) for path in venv.glob("lib/python*/site-packages")]
+    found = importlib.metadata.distributions(path=sites)
+    return tuple(sorted({(item.metadata["Name"], item.version) for item in found if item.metadata["Name"]}))
+
+
+def _require_space(directory: Path) -> None:
+    free = free_bytes(directory)
+    if free is not None and free < _LEAST_FREE_BYTES:
+        raise no_space("The environment cannot be made", f"At least {size(_LEAST_FREE_BYTES)} are needed.")
