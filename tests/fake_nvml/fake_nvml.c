@@ -1,4 +1,4 @@
-/* A libnvidia-ml.so.1 without a GPU: the part of NVML that spacerun, gpustat and torch's device count ask for.
+/* A libnvidia-ml.so.1 without a GPU: the part of NVML that spacerun asks for, with the same structures and symbols.
  *
  * What it tells comes from the environment, and from lines `NAME=VALUE` of the file $NVML_STUB_FILE, which win and
  * are read anew on every call: replace that file and memory, processes or failures change under a running program.
@@ -120,7 +120,6 @@ int nvmlInitWithFlags(unsigned int flags) {
     users += !error;
     return error;
 }
-int nvmlInit_v2(void) { return nvmlInitWithFlags(0); }
 int nvmlShutdown(void) { return users ? (users--, OK) : UNINITIALIZED; }
 
 const char *nvmlErrorString(int code) {
