@@ -1,0 +1,1 @@
+"""The Space's code, read and edited; the start-up hook."""

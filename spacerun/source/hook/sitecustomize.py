@@ -1,0 +1,189 @@
+"""Start-up hook of one app: sees to it that Gradio's `launch` gets the settings in `launch.json`.
+
+Python imports the first `sitecustomize` on its path when it starts; this folder is first on PYTHONPATH, so the hook
+also reaches the processes that the app starts (not those started with `python -I` or `-E`, nor with another
+PYTHONPATH). It costs next to nothing until `gradio` is imported, and does nothing without it.
+
+It runs inside the Space, on Python 3.7 and later: standard library only.
+
+`launch.json`, each null where the app's own value stands:
+    share  true or false: what every `launch` gets
+    host   address in place of any `server_name` that the code gives
+    port   number in place of any `server_port` that the code gives
+
+Once an app is launched, one line is added to `launched.jsonl`: its URLs, the `share` it got, what was changed, and
+where it was called. They are complete in every Gradio just before `launch` blocks its thread, which it does by
+`self.block_thread()`, or else when it returns: so both are wrapped, and nothing of how Gradio makes its tunnel.
+"""
+
+import os
+import sys
+
+FOLDER = os.path.dirname(__file__)
+# Gradio 2.9 has `launch` in a mix-in, 3.0 to today in Blocks.
+CLASSES = {"gradio.launchable": "Launchable", "gradio.blocks": "Blocks"}
+MARK = "__launch_settings__"
+
+
+class Finder:
+    """Lets the other finders find a module, and patches it as soon as it has run."""
+
+    busy = set()
+
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        if name not in CLASSES or name in cls.busy:
+            return None
+        cls.busy.add(name)  # another app's hook may ask all finders too, this one among them
+        try:
+            spec = find(name, path, target)
+        finally:
+            cls.busy.discard(name)
+        if spec is not None and spec.loader is not None:
+            patch_after(spec.loader, name)
+        return spec
+
+
+def find(name, path, target=None):
+    for finder in list(sys.meta_path):
+        find_spec = getattr(finder, "find_spec", None)
+        spec = find_spec(name, path, target) if find_spec else None
+        if spec is not None:
+            return spec
+    return None
+
+
+def patch_after(loader, name):
+    def exec_module(module):
+        del loader.exec_module
+        loader.exec_module(module)
+        try:
+            patch(getattr(module, CLASSES[name], None), module)
+        except Exception as error:
+            report({"problem": repr(error)})
+
+    try:
+        loader.exec_module = exec_module  # on the instance: each module has its own
+    except Exception as error:
+        report({"problem": repr(error)})
+
+
+def patch(cls, module):
+    launch = vars(cls).get("launch") if cls else None
+    if launch is None or hasattr(launch, MARK):
+        return
+    import functools
+    import inspect
+
+    names = list(inspect.signature(launch).parameters)[1:]
+    launching = {}
+
+    @functools.wraps(launch)
+    def launch_with_settings(self, *args, **kwargs):
+        try:
+            args, kwargs, changed = with_settings(names, args, kwargs)
+            received = args[names.index("share")] if names.index("share") < len(args) else kwargs.get("share")
+            launching[id(self)] = dict(caller(sys._getframe(1)), share=received, changed=changed)
+        except Exception as error:
+            report({"problem": repr(error)})
+        result = launch(self, *args, **kwargs)
+        launched(self)
+        return result
+
+    def launched(self):
+        facts = launching.pop(id(self), None)
+        local_url = getattr(self, "local_url", None)
+        if facts and local_url:
+            report(dict(facts, local_url=local_url, share_url=getattr(self, "share_url", None), pid=os.getpid()))
+
+    setattr(launch_with_settings, MARK, True)
+    cls.launch = launch_with_settings
+
+    block_thread = vars(cls).get("block_thread")
+    if block_thread is not None:
+
+        @functools.wraps(block_thread)
+        def block_thread_launched(self, *args, **kwargs):
+            launched(self)
+            return block_thread(self, *args, **kwargs)
+
+        cls.block_thread = block_thread_launched
+
+    survive_without_tunnel(module)
+
+
+def with_settings(names, args, kwargs):
+    """The arguments as they shall be, and the names of those that were changed."""
+    import json
+
+    with open(os.path.join(FOLDER, "launch.json"), encoding="utf-8") as stream:
+        settings = json.load(stream)
+    args, kwargs, changed = list(args), dict(kwargs), []
+    for name, setting in (("share", "share"), ("server_name", "host"), ("server_port", "port")):
+        wanted = settings.get(setting)
+        if wanted is None:
+            continue
+        position = names.index(name)
+        holder, key = (args, position) if position < len(args) else (kwargs, name)
+        given = holder[key] if holder is args else kwargs.get(name)
+        if given is not wanted and given != wanted and (name == "share" or given is not None):
+            holder[key] = wanted
+            changed.append(name)
+    return args, kwargs, changed
+
+
+def survive_without_tunnel(module):
+    """Gradio 2.9 and 3.0 end the app where a link was asked for and the machine is offline; later ones go on."""
+    networking = getattr(module, "networking", None)
+    setup_tunnel = getattr(networking, "setup_tunnel", None)
+    if setup_tunnel is None:
+        return
+    import functools
+
+    @functools.wraps(setup_tunnel)
+    def setup_tunnel_or_go_on(*args, **kwargs):
+        try:
+            return setup_tunnel(*args, **kwargs)
+        except OSError as error:  # the one of `requests` too
+            raise RuntimeError(str(error)) from error
+
+    networking.setup_tunnel = setup_tunnel_or_go_on
+
+
+def caller(frame):
+    """Where the app called `launch`: the first frame outside gradio."""
+    while frame.f_back and (frame.f_globals.get("__name__") or "").partition(".")[0] == "gradio":
+        frame = frame.f_back
+    return {"file": os.path.abspath(frame.f_code.co_filename), "line": frame.f_lineno}
+
+
+def report(line):
+    """Add one line to `launched.jsonl`; the app goes on whether or not that succeeds."""
+    try:
+        import json
+
+        data = (json.dumps(line, default=str) + "\n").encode("utf-8")
+        file = os.open(os.path.join(FOLDER, "launched.jsonl"), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        try:
+            os.write(file, data)
+        finally:
+            os.close(file)
+    except Exception:
+        pass
+
+
+def run_next_sitecustomize():
+    """Run the one that this hook hides: Debian's, a virtual environment's, the user's."""
+    behind = sys.path[sys.path.index(FOLDER) + 1 :] if FOLDER in sys.path else []
+    spec = find("sitecustomize", behind)
+    if spec is None or spec.loader is None:
+        return
+    from importlib.util import module_from_spec
+
+    module = module_from_spec(spec)
+    sys.modules["sitecustomize"] = module
+    spec.loader.exec_module(module)
+
+
+sys.meta_path.insert(0, Finder)
+run_next_sitecustomize()

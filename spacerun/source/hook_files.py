@@ -1,0 +1,94 @@
+"""The start-up hook of one app: put in place, and what it reported."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from spacerun.paths import write_atomic, write_json
+
+_HOOK = Path(__file__).parent / "hook" / "sitecustomize.py"
+_REPORT = "launched.jsonl"
+# The app can write into its report: read no more of it than a real one could fill, in bytes.
+_REPORT_LIMIT = 1 << 20
+
+
+@dataclass(frozen=True)
+class HookSettings:
+    """What every `launch` of an app gets, whatever its code says.
+
+    Attributes:
+        share: Whether to ask for a share link; None leaves it to the code.
+        host: Address in place of any `server_name` that the code gives; None leaves it.
+        port: Port in place of any `server_port` that the code gives; None leaves it.
+    """
+
+    share: bool | None
+    host: str | None
+    port: int | None = None
+
+
+@dataclass(frozen=True)
+class Launched:
+    """One launch that the hook saw. All of it was written by the app's process: not to be trusted, only shown.
+
+    Attributes:
+        local_url: Where Gradio says that it listens.
+        share_url: The share link; None if there is none.
+        share: The `share` that Gradio got.
+        changed: The arguments that the hook changed or added.
+        file: The file that called `launch`.
+        line: The line in it.
+        pid: The process.
+    """
+
+    local_url: str
+    share_url: str | None
+    share: bool | None
+    changed: tuple[str, ...]
+    file: str
+    line: int
+    pid: int
+
+
+def install_hook(folder: Path, settings: HookSettings) -> Path:
+    """Write the hook and its settings into `folder`, and forget earlier reports.
+
+    Returns:
+        What to put first on the app's `PYTHONPATH`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / _REPORT).unlink(missing_ok=True)
+    write_json(folder / "launch.json", asdict(settings))
+    write_atomic(folder / "sitecustomize.py", _HOOK.read_bytes())
+    return folder.absolute()
+
+
+def read_launched(folder: Path) -> tuple[Launched, ...]:
+    """The launches reported so far by the hook in `folder`, oldest first; lines that are none are left out."""
+    try:
+        with (folder / _REPORT).open("rb") as stream:
+            lines = stream.read(_REPORT_LIMIT).splitlines()
+    except OSError:
+        return ()
+    return tuple(launched for line in lines if (launched := _parse(line)) is not None)
+
+
+def _parse(line: bytes) -> Launched | None:
+    try:
+        match json.loads(line):
+            case {"local_url": str(local), "file": str(file), "line": int(number), "pid": int(pid), **rest}:
+                share, share_url, changed = rest.get("share"), rest.get("share_url"), rest.get("changed")
+                return Launched(
+                    local_url=local,
+                    share_url=share_url if isinstance(share_url, str) else None,
+                    share=share if isinstance(share, bool) else None,
+                    changed=tuple(map(str, changed)) if isinstance(changed, list) else (),
+                    file=file,
+                    line=number,
+                    pid=pid,
+                )
+    except (ValueError, RecursionError):
+        pass
+    return None
