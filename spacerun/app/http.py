@@ -1,0 +1,75 @@
+"""Asking an app over HTTP, straight to one address: no proxy, no other host."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+_BODY_BYTES = 16 * 2**20  # the /config of a big app is about 1 MB
+_REDIRECTS = 5
+
+
+@dataclass(frozen=True)
+class Reply:
+    """Status, and what of the body was read."""
+
+    status: int
+    body: bytes
+
+    def json(self) -> Any:  # noqa: ANN401
+        """The body as JSON, or None where it is not."""
+        try:
+            return json.loads(self.body)
+        except ValueError:
+            return None
+
+
+def ask(host: str, port: int, path: str = "/", *, post: object = None, seconds: float = 5.0) -> Reply | None:
+    """Request `path`; redirects are followed within the same address.
+
+    Args:
+        host: Numeric address or name.
+        port: Port.
+        path: Path with query.
+        post: Sent as JSON by POST; default: a GET.
+        seconds: Limit for connecting and for each read, in seconds.
+
+    Returns:
+        The reply, or None where there was none in time or it was not HTTP.
+    """
+    for _ in range(_REDIRECTS):
+        connection = http.client.HTTPConnection(host, port, timeout=seconds)
+        headers = {"User-Agent": "spacerun", "Accept": "*/*"}
+        content = None
+        if post is not None:
+            content, headers["Content-Type"] = json.dumps(post), "application/json"
+        try:
+            connection.request("GET" if post is None else "POST", path, content, headers)
+            response = connection.getresponse()
+            target = response.getheader("Location")
+            # Only JSON is looked into; a page may be an endless stream.
+            wanted = "json" in response.getheader("Content-Type", "")
+            reply = Reply(response.status, response.read(_BODY_BYTES) if wanted else b"")
+        except (OSError, http.client.HTTPException, ValueError):
+            return None
+        finally:
+            connection.close()
+        if not (300 <= reply.status < 400 and target):  # noqa: PLR2004
+            return reply
+        moved = urlsplit(urljoin(f"//{_bracketed(host)}:{port}{path}", target))
+        if moved.hostname not in {host, "localhost", "127.0.0.1"} or (moved.port or 80) != port:
+            return reply
+        path = f"{moved.path or '/'}{'?' + moved.query if moved.query else ''}"
+    return reply
+
+
+def url_of(host: str, port: int) -> str:
+    """The URL of `host` and `port`."""
+    return f"http://{_bracketed(host)}:{port}"
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

@@ -1,0 +1,192 @@
+"""The apps that spacerun started on this machine: one folder each, with the record, the log and the start-up hook.
+
+A supervisor holds a lock on its app's folder as long as it lives, and the operating system releases it however it
+dies. So whoever comes next knows for certain, without trusting process ids, whose apps nobody looks after any more.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import secrets
+import shutil
+import time
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from spacerun.app import processes
+from spacerun.app.spec import AppRecord
+from spacerun.errors import NotFoundError, UsageError
+from spacerun.paths import home, read_json, write_json
+from spacerun.text import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_KEPT = 20  # ended apps whose logs are kept
+_ABANDONED_SECONDS = 24 * 3600.0  # a run folder without a record: its launch was killed before the app was started
+_STOP_SECONDS = 20.0  # in which a supervisor ends its app and itself
+_RECORD, _LOCK, _STOP = "app.json", "lock", "stop"
+
+
+def run_folder(app_id: str) -> Path:
+    """The folder of app `app_id`."""
+    return home().apps / app_id
+
+
+def hook_folder(app_id: str) -> Path:
+    """The start-up hook folder of app `app_id`; its path in the environment marks every process of that app."""
+    return run_folder(app_id) / "hook"
+
+
+def new_id(space: str) -> str:
+    """A short unique id for an app of `space` (`owner/name` or a folder); its run folder is made."""
+    name = re.sub(r"[^a-z0-9]+", "-", Path(space).name.lower()).strip("-")[:40] or "app"
+    while True:
+        app_id = f"{name}-{secrets.token_hex(2)}"
+        try:
+            run_folder(app_id).mkdir(parents=True, mode=0o700)
+        except FileExistsError:
+            continue
+        return app_id
+
+
+def save(record: AppRecord) -> None:
+    """Write `record` to its run folder, in one step."""
+    write_json(run_folder(record.id) / _RECORD, record.to_json(), mode=0o600)
+
+
+def load(app_id: str) -> AppRecord | None:
+    """The record of app `app_id`, or None where there is none."""
+    return AppRecord.from_json(read_json(run_folder(app_id) / _RECORD))
+
+
+def records(*, active: bool = False) -> list[AppRecord]:
+    """All records, oldest first.
+
+    Args:
+        active: Only those of apps that have not ended.
+    """
+    folder = home().apps
+    names = [entry.name for entry in os.scandir(folder) if entry.is_dir()] if folder.is_dir() else []
+    found = [record for name in names if (record := load(name)) and (record.active or not active)]
+    return sorted(found, key=lambda record: record.started_at)
+
+
+def find(name: str, *, active: bool = False) -> AppRecord:
+    """The app that `name` means: its id, its Space, or the folder it runs from.
+
+    Args:
+        name: What the user typed.
+        active: Only look among apps that have not ended. Without it a running app goes before ended ones, and among
+            ended ones the latest counts.
+
+    Raises:
+        NotFoundError: There is none.
+        UsageError: Several running apps match.
+    """
+    known = records(active=active)
+    folder = str(Path(name).expanduser().resolve())
+    matching = [r for r in known if r.id == name] or [r for r in known if r.space in {name, folder}]
+    running = [record for record in matching if record.active]
+    if len(running) > 1:
+        ids = ", ".join(record.id for record in running)
+        raise UsageError(f"{len(running)} running apps match {one_line(name)!r}.", hint=f"Name one of them: {ids}")
+    if not matching:
+        what = "running app" if active else "app"
+        raise NotFoundError(f"There is no {what} {one_line(name)!r}.", hint="See what there is: spacerun ps")
+    return (running or matching)[-1]
+
+
+def alive(record: AppRecord) -> bool:
+    """Whether the main process of the app lives: by its pid and the time it was created."""
+    return processes.is_same(record.pid, record.started)
+
+
+@contextmanager
+def supervising(app_id: str) -> Iterator[None]:
+    """Look after app `app_id`: nobody else will take it for an orphan."""
+    with _open_lock(app_id) as descriptor:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+
+
+def supervised(record: AppRecord) -> bool:
+    """Whether a living process looks after the app."""
+    try:
+        with _open_lock(record.id) as descriptor:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: two askers do not see each other
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
+def stop_requested(app_id: str) -> bool:
+    """Whether somebody asked for the end of app `app_id`."""
+    return (run_folder(app_id) / _STOP).exists()
+
+
+def stop(record: AppRecord) -> AppRecord:
+    """End an app with all its processes.
+
+    Returns:
+        The record after that.
+    """
+    (run_folder(record.id) / _STOP).touch()  # tells the supervisor that this end is wanted
+    session = record.pid if alive(record) else None
+    strangers = frozenset({record.supervisor_pid})
+    deadline = time.monotonic() + _STOP_SECONDS
+    while True:
+        processes.end(
+            lambda: processes.family(hook_folder(record.id), session=session, adopted=False, strangers=strangers)
+        )
+        # A supervisor that is just starting the app has nothing to end yet; one that lives notes the end itself.
+        if not supervised(record) or time.monotonic() > deadline:
+            break
+        time.sleep(0.1)
+    noted = load(record.id) or record
+    if noted.active:
+        noted = replace(noted, status="stopped")
+        save(noted)
+    return noted
+
+
+def reap_orphans() -> list[AppRecord]:
+    """End what is left of apps whose supervisor died (SIGKILL, power cut), and forget the oldest ended apps.
+
+    Returns:
+        The apps that had lost their supervisor.
+    """
+    orphans = [record for record in records(active=True) if not supervised(record)]
+    for record in orphans:
+        session = record.pid if alive(record) else None
+        processes.end(lambda r=record, s=session: processes.family(hook_folder(r.id), session=s, adopted=False))  # type: ignore[misc]
+        save(replace(record, status="crashed"))
+    _forget()
+    return orphans
+
+
+def _forget() -> None:
+    """Remove the folders of the oldest ended apps, and of launches that never got to start one."""
+    ended = [record for record in records() if not record.active]
+    for record in ended[: max(0, len(ended) - _KEPT)]:
+        shutil.rmtree(run_folder(record.id), ignore_errors=True)
+    folder = home().apps
+    for entry in os.scandir(folder) if folder.is_dir() else ():
+        idle = time.time() - entry.stat().st_mtime
+        if entry.is_dir() and idle > _ABANDONED_SECONDS and not (Path(entry) / _RECORD).exists():
+            shutil.rmtree(entry, ignore_errors=True)
+
+
+@contextmanager
+def _open_lock(app_id: str) -> Iterator[int]:
+    descriptor = os.open(run_folder(app_id) / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
