@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import secrets
 from typing import TYPE_CHECKING, Final
 
@@ -13,6 +12,7 @@ from spacerun.paths import locked
 from spacerun.text import one_line, size
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from spacerun.environment.plan import EnvironmentPlan, InstallStep
@@ -20,6 +20,16 @@ if TYPE_CHECKING:
 
 # A Gradio environment whose wheels are all in uv's cache takes 25 MB of its own; with less than this it is hopeless.
 _LEAST_FREE_BYTES: Final = 200 << 20
+_WORTH_TELLING: Final = (
+    "Resolved",
+    "Downloading",
+    "Downloaded",
+    "Updating",
+    "Building",
+    "Built",
+    "Prepared",
+    "Installed",
+)
 
 
 def build(plan: EnvironmentPlan, *, progress: Progress, offline: bool) -> Environment:
@@ -118,34 +128,47 @@ class _Installer:
         run_uv(
             [
                 *("pip", "install", "--python", self.venv / "bin" / "python"),
-                *requirement_options(self.plan, step, files),
+                *("-r", write_requirements(step, files)),
+                *step_options(self.plan, step, files),
             ],
             doing="The packages could not be installed",
             cwd=self.plan.directory,
             offline=self.offline,
             variables=_kept_out_of_tree(self.venv.parent),
-            on_line=lambda line: self.progress.update(STAGE, f"{step.name}: {one_line(line)}"),
+            on_line=lambda line: self._tell(step, line),
         )
 
+    def _tell(self, step: InstallStep, line: str) -> None:
+        if line.startswith(_WORTH_TELLING):
+            self.progress.update(STAGE, f"{step.name}: {one_line(line)}")
 
-def requirement_options(plan: EnvironmentPlan, step: InstallStep, folder: Path) -> list[str | Path]:
-    """Options of `uv pip` for `step`, whose requirement files are written to `folder`."""
+
+def write_requirements(step: InstallStep, folder: Path) -> Path:
+    """Write the requirement file of `step` to `folder`."""
+    return _write(folder / f"{_stem(step)}.txt", (line.text for line in step.lines))
+
+
+def step_options(plan: EnvironmentPlan, step: InstallStep, folder: Path) -> list[str | Path]:
+    """Options that `uv pip install` and `uv pip compile` share for `step`; constraints are written to `folder`."""
     # A Space's [tool.uv.sources] means nothing to pip, which the builder runs.
     options: list[str | Path] = ["--no-sources"]
-    stem = step.name.replace(" ", "-").removesuffix(".txt")
-    requirements = folder / f"{stem}.txt"
-    requirements.write_text("".join(f"{line.text}\n" for line in step.lines), encoding="utf-8")
-    options += ["-r", requirements]
     if step.constraints:
-        constraints = folder / f"{stem}.constraints.txt"
-        constraints.write_text("".join(f"{line}\n" for line in step.constraints), encoding="utf-8")
-        options += ["-c", constraints]
+        options += ["-c", _write(folder / f"{_stem(step)}.constraints.txt", step.constraints)]
     if any(line.text.startswith("--extra-index-url") for line in step.lines):
         # As pip does: the best version of all indexes, not all versions of the first index that has one.
         options += ["--index-strategy", "unsafe-best-match"]
     if plan.as_of:
         options += ["--exclude-newer", plan.as_of]
     return options
+
+
+def _stem(step: InstallStep) -> str:
+    return step.name.replace(" ", "-").removesuffix(".txt")
+
+
+def _write(file: Path, lines: Iterable[str]) -> Path:
+    file.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return file
 
 
 def _kept_out_of_tree(directory: Path) -> dict[str, str]:
@@ -159,6 +182,8 @@ def _kept_out_of_tree(directory: Path) -> dict[str, str]:
 
 
 def _packages(venv: Path) -> tuple[tuple[str, str], ...]:
+    import importlib.metadata
+
     sites = [str(path) for path in venv.glob("lib/python*/site-packages")]
     found = importlib.metadata.distributions(path=sites)
     return tuple(sorted({(item.metadata["Name"], item.version) for item in found if item.metadata["Name"]}))

@@ -6,13 +6,11 @@ import hashlib
 import json
 import os
 import platform
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
-
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.version import InvalidVersion, Version
 
 from spacerun.environment.python import DEFAULT_PYTHON, check_version
 from spacerun.environment.requirements import Kind, Line, Requirements, parse_line, read_requirements
@@ -36,6 +34,8 @@ _UV_SETTINGS: Final = (
     "UV_INDEX_STRATEGY", "UV_EXCLUDE_NEWER", "UV_RESOLUTION", "UV_PRERELEASE", "UV_TORCH_BACKEND", "UV_CONSTRAINT",
     "UV_OVERRIDE", "UV_NO_BINARY", "UV_NO_BUILD",
 )  # fmt: skip
+_EXACT_VERSION = re.compile(r"\d+(\.\d+)*((a|b|rc)\d+)?(\.(post|dev)\d+)?")
+_PIN = re.compile(r"[\w.-]+\s*(?:\[[^\]]*\])?\s*==\s*(?P<version>[^\s,;*]+)\s*(?:;.*)?")
 # What a local package is built from; other files in its folder may change while the app runs.
 _BUILD_FILES: Final = frozenset({"pyproject.toml", "setup.py", "setup.cfg", "MANIFEST.in"})
 _SOURCES: Final = frozenset({".py", ".pyx", ".pxd", ".c", ".cc", ".cpp", ".h", ".hpp", ".cu", ".cuh", ".rs"})
@@ -156,7 +156,7 @@ def _python(card: str | None, override: str | None) -> tuple[str, bool]:
 
 def _fallbacks(gradio: str | None) -> tuple[str, ...]:
     # Gradio 5 wants 3.10 or later; 3.x imports distutils, gone in 3.12; 4.x and early 5.x import audioop, gone in 3.13.
-    major = Version(gradio).major if gradio else None
+    major = int(gradio.split(".")[0]) if gradio else None
     if major is None or major >= 5:  # noqa: PLR2004
         return ("3.11", "3.12", "3.13", "3.14")
     return ("3.9", "3.11", "3.8") if major < 4 else ("3.11", "3.9", "3.12", "3.8")  # noqa: PLR2004
@@ -165,14 +165,12 @@ def _fallbacks(gradio: str | None) -> tuple[str, ...]:
 def _sdk_version(sdk: str, text: str | None) -> str | None:
     if not text or sdk not in {"gradio", "streamlit"}:
         return None
-    try:
-        Version(text)
-    except InvalidVersion:
+    if not _EXACT_VERSION.fullmatch(text.strip()):
         raise PackagesError(
             f"The card asks for {sdk} {one_line(text, 60)!r}, which is not a version.",
             hint='Set sdk_version to an exact version such as "5.49.1" in README.md.',
             stage=STAGE,
-        ) from None
+        )
     return text.strip()
 
 
@@ -203,22 +201,27 @@ def _conflict(sdk: str, version: str | None, lines: Iterable[Line]) -> str | Non
 
 
 def _allows(line: Line, version: str) -> bool:
+    from packaging.requirements import InvalidRequirement, Requirement
+
     try:
-        requirement = Requirement(line.text)
+        requirement = Requirement(_without_options(line))
     except InvalidRequirement:
         return False
     return requirement.url is None and requirement.specifier.contains(version, prereleases=True)
 
 
+def _without_options(line: Line) -> str:
+    return line.text.split(" --")[0].strip()
+
+
 def _pinned(lines: Iterable[Line], name: str) -> str | None:
     for line in lines:
-        if line.name == name and line.kind is Kind.PACKAGE:
-            try:
-                specifiers = list(Requirement(line.text).specifier)
-                if [item.operator for item in specifiers] == ["=="]:
-                    return str(Version(specifiers[0].version))
-            except (InvalidRequirement, InvalidVersion):
-                continue
+        if (
+            line.name == name
+            and (match := _PIN.fullmatch(_without_options(line)))
+            and _EXACT_VERSION.fullmatch(match["version"])
+        ):
+            return match["version"]
     return None
 
 
@@ -230,6 +233,8 @@ def _extra(root: Path, text: str) -> Line:
     if line.kind is Kind.OPTION or not text.strip():
         raise UsageError(f"--with takes a package, and {one_line(text)!r} is none.", stage=STAGE)
     if line.kind is Kind.PACKAGE:
+        from packaging.requirements import InvalidRequirement, Requirement
+
         try:
             Requirement(line.text)
         except InvalidRequirement:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from spacerun.environment.build import requirement_options
+from spacerun.environment.build import step_options, write_requirements
 from spacerun.environment.requirements import Kind, normalize
 from spacerun.environment.uv import UnresolvableError, run_uv
 from spacerun.text import one_line
@@ -91,7 +91,9 @@ def resolve(plan: EnvironmentPlan, interpreter: Interpreter | None, *, build: bo
 class _Resolver:
     def __init__(self, plan: EnvironmentPlan, interpreter: Interpreter | None, folder: Path, *, build: bool) -> None:
         self.plan = plan
-        self.target = ["--python", str(interpreter.path)] if interpreter else ["--python-version", plan.python]
+        # Without it, our own Python lends its platform, and uv takes the version as told.
+        ours = ["--python", sys.executable, "--python-version", plan.python]
+        self.target = ["--python", str(interpreter.path)] if interpreter else ours
         self.folder = folder
         self.build = build
         self.packages: dict[str, ResolvedPackage] = {}
@@ -141,22 +143,20 @@ class _Resolver:
         overrides.write_text("".join(f"{name} ; python_version < '0'\n" for name in self.sourceonly), encoding="utf-8")
         # What the steps before chose is kept where it satisfies, as in an environment that holds it already.
         lock = self.folder / "pylock.toml"
-        run_uv(
-            [
-                *("pip", "compile", *requirement_options(self.plan, step, self.folder), *self.target),
-                *("--format", "pylock.toml", "--output-file", lock, "--overrides", overrides, "--quiet"),
-                *(() if self.build else ("--no-build",)),
-            ],
-            doing=_DOING,
-            cwd=self.plan.directory,
-        )
+        arguments: list[str | Path] = ["pip", "compile", write_requirements(step, self.folder)]
+        arguments += step_options(self.plan, step, self.folder)
+        arguments += ["--format", "pylock.toml", "--output-file", lock, "--overrides", overrides, "--quiet"]
+        arguments += [*self.target, "--no-python-downloads"]
+        if not self.build:
+            arguments += ["--no-build"]
+        run_uv(arguments, doing=_DOING, cwd=self.plan.directory)
         return [_package(item) for item in _toml(lock).get("packages", ())]
 
 
 def _package(item: dict[str, Any]) -> ResolvedPackage:
     # Several wheels of one version can suit this machine; they differ little, the largest is an upper bound.
     files = item.get("wheels") or [item[kind] for kind in ("sdist", "archive") if kind in item]
-    largest = max(files, key=lambda file: file.get("size") or 0, default={})
+    largest: dict[str, Any] = max(files, key=lambda file: file.get("size") or 0, default={})
     return ResolvedPackage(
         name=item["name"],
         version=item.get("version", ""),
