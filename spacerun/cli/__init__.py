@@ -7,6 +7,8 @@ from typing import Annotated
 import typer
 
 from spacerun import __version__
+from spacerun.cli.check_gpu import check_gpu
+from spacerun.cli.launch import launch
 
 app = typer.Typer(
     name="spacerun",
@@ -32,3 +34,7 @@ def _spacerun(
     ] = False,
 ) -> None:
     pass
+
+
+app.command()(launch)
+app.command("check-gpu")(check_gpu)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spacerun import hub
+from spacerun.children import child
 from spacerun.errors import FetchError, PrerequisiteError
 from spacerun.paths import home
 from spacerun.space import git
@@ -147,21 +148,33 @@ def _pull(checkout: Checkout, url: str, token: str | None, waiting: list[Pointer
             target=_watch_progress, args=(report, sum(p.size for p in waiting), done, progress), daemon=True
         )
         watcher.start()
-        runner = git.command(checkout.directory, environment)
-        from git.exc import GitCommandError
-
         try:
-            runner.execute(["git", "lfs", "install", "--local", "--skip-repo", "--force"])
-            runner.execute(["git", "lfs", "pull"])
-        except GitCommandError as error:
-            failure = git.fetch_error(error, "The large files")
-            if isinstance(failure, PrerequisiteError):
-                raise failure from error
-            return failure.message
+            for command in (["git", "lfs", "install", "--local", "--skip-repo", "--force"], ["git", "lfs", "pull"]):
+                with child(
+                    command,
+                    cwd=checkout.directory,
+                    env=os.environ | environment,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.PIPE,
+                ) as process:
+                    _, said = process.communicate()
+                if process.returncode:
+                    return _complaint(said.decode(errors="replace"))
         finally:
             done.set()
             watcher.join()
     return None
+
+
+def _complaint(said: str) -> str:
+    """What git-lfs said when it failed, as one line; a full disk is an error of its own."""
+    if "no space left" in said.lower():
+        raise PrerequisiteError(
+            "The disk is full: the large files could not be written.",
+            hint="Free some space, for example with: spacerun prune",
+        )
+    lines = [line for line in said.splitlines() if line.strip()]
+    return f"git-lfs failed ({one_line(lines[0]) if lines else 'without a word'})"
 
 
 def _watch_progress(report: Path, total: int, done: threading.Event, progress: Progress) -> None:

@@ -1,0 +1,132 @@
+"""The environment variables of an app: what it needs to run, and none of the user's secrets."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from spacerun.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_NAMES = frozenset({
+    "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TERM", "TMPDIR", "LD_LIBRARY_PATH",
+    "XDG_CACHE_HOME", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE",
+    "TOKENIZERS_PARALLELISM", "CUDA_HOME", "CUDA_PATH",
+})  # fmt: skip
+_PREFIXES = (
+    "LC_", "CUDA_", "NVIDIA_", "NCCL_", "HIP_", "ROCR_", "GRADIO_", "STREAMLIT_", "TORCH", "PYTORCH_", "TRANSFORMERS_",
+    "DIFFUSERS_", "OMP_", "MKL_", "OPENBLAS_", "NUMEXPR_", "HF_", "HUGGINGFACE_",
+)  # fmt: skip
+_PROXIES = frozenset({"http_proxy", "https_proxy", "no_proxy", "all_proxy"})
+_SECRET = re.compile(r"TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY", re.IGNORECASE)
+# Inherited, these would make the app believe that it runs on Hugging Face: Gradio then refuses to share, and
+# `spaces` looks for ZeroGPU (gradio `utils.get_space`, spaces `config.py`).
+_NEVER = frozenset({"SPACE_ID", "SYSTEM", "SPACES_ZERO_GPU"})
+
+
+def app_environment(
+    *,
+    venv: Path,
+    bytecode: Path,
+    hook: Path,
+    hf_home: Path,
+    host: str,
+    port: int,
+    cuda_visible_devices: str | None,
+    token: str | None,
+    given: Mapping[str, str],
+) -> dict[str, str]:
+    """The variables of an app: an allowlist of the user's, spacerun's own, and at last what the user gave.
+
+    The app gets an HF_HOME of its own, in which there is no token, and shares the user's download cache.
+
+    Args:
+        venv: Its virtual environment.
+        bytecode: Folder for compiled modules: neither uv's cache nor the Space's folder is written to.
+        hook: Folder of the start-up hook; first on PYTHONPATH, it also marks every process of the app.
+        hf_home: Folder for its HF_HOME.
+        host: Address that it shall bind.
+        port: Port that it shall bind.
+        cuda_visible_devices: UUIDs of its GPUs; "" for none; None to leave the user's own setting.
+        token: The user's token if it is passed on, else None.
+        given: Variables from `--env` and `--env-file`.
+    """
+    variables = {name: value for name, value in os.environ.items() if _is_passed_on(name)}
+    downloads = str(download_cache())
+    variables |= {
+        "PATH": os.pathsep.join([str(venv / "bin"), os.environ.get("PATH", os.defpath)]),
+        "VIRTUAL_ENV": str(venv),
+        "PYTHONPATH": str(hook),
+        "PYTHONPYCACHEPREFIX": str(bytecode),
+        "PYTHONUNBUFFERED": "1",
+        "HF_HOME": str(hf_home),
+        "HF_HUB_CACHE": downloads,
+        "HUGGINGFACE_HUB_CACHE": downloads,  # its name before huggingface_hub 0.20
+        "GRADIO_SERVER_NAME": host,
+        "GRADIO_SERVER_PORT": str(port),
+        "BROWSER": "true",  # `inbrowser=True` opens nothing on a machine far away
+    }
+    variables.setdefault("LANG", "C.UTF-8")
+    variables.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+    if cuda_visible_devices is not None:
+        variables |= {"CUDA_VISIBLE_DEVICES": cuda_visible_devices, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+    if token:
+        variables |= {"HF_TOKEN": token, "HUGGING_FACE_HUB_TOKEN": token}
+    variables.update(given)
+    return variables
+
+
+def download_cache() -> Path:
+    """The user's own download cache (huggingface_hub `constants.py`: HF_HUB_CACHE, HF_HOME, XDG_CACHE_HOME)."""
+    direct = os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE")
+    if direct:
+        return Path(direct).expanduser()
+    base = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME", "~/.cache"), "huggingface")
+    return Path(base).expanduser() / "hub"
+
+
+def given_variables(assignments: Sequence[str], files: Sequence[Path]) -> dict[str, str]:
+    """The variables of `--env NAME[=VALUE]` and `--env-file FILE`; an assignment wins over a file.
+
+    `NAME` alone takes the caller's own value. A file holds `NAME=VALUE` lines, empty lines and `#` comments.
+
+    Raises:
+        UsageError: A text is not an assignment, a file cannot be read, or a value is to be taken that is not set.
+    """
+    variables: dict[str, str] = {}
+    for file in files:
+        try:
+            lines = file.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"--env-file {file} cannot be read: {error}.") from error
+        for line in lines:
+            text = line.strip().removeprefix("export ")
+            if text and not text.startswith("#"):
+                name, value = _assignment(text, f"--env-file {file}")
+                variables[name] = value.strip().strip("'\"")
+    for text in assignments:
+        name, value = _assignment(text, "--env")
+        variables[name] = value
+    return variables
+
+
+def _assignment(text: str, where: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    name = name.strip()
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+        raise UsageError(f"{where}: {name!r} is not the name of a variable.", hint="Write it as NAME=VALUE.")
+    if equals:
+        return name, value
+    if name not in os.environ:
+        raise UsageError(f"{where}: {name} is not set here.", hint=f"Give its value: --env {name}=VALUE")
+    return name, os.environ[name]
+
+
+def _is_passed_on(name: str) -> bool:
+    if name in _NAMES or name.lower() in _PROXIES:
+        return True
+    return name.startswith(_PREFIXES) and name not in _NEVER and not _SECRET.search(name)

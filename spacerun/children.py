@@ -1,0 +1,58 @@
+"""Child processes that do a stage's work in some thread, and that can all be stopped at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+_running: set[subprocess.Popen[bytes]] = set()
+_running_lock = threading.Lock()
+
+
+@contextmanager
+def child(command: Sequence[str], **options: Any) -> Iterator[subprocess.Popen[bytes]]:  # noqa: ANN401
+    """A child process in a session of its own, killed with its children when the block is left while it runs.
+
+    In its own session no prompt of it reaches the terminal, and its whole group can be ended.
+
+    Args:
+        command: Program and arguments.
+        **options: Further arguments of `subprocess.Popen`; standard input is closed.
+    """
+    process: subprocess.Popen[bytes] = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, start_new_session=True, **options
+    )
+    with _running_lock:
+        _running.add(process)
+    try:
+        yield process
+    finally:
+        with _running_lock:
+            _running.discard(process)
+        kill(process)
+        for stream in (process.stdout, process.stderr):
+            if stream:
+                stream.close()
+
+
+def kill(process: subprocess.Popen[bytes]) -> None:
+    """Kill `process`, the leader of its session, and its group; nothing if it has ended."""
+    if process.poll() is None:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def stop_all() -> None:
+    """Kill every child that runs in some thread, so that those threads end with an error at once."""
+    with _running_lock:
+        running = list(_running)
+    for process in running:
+        kill(process)

@@ -1,0 +1,119 @@
+"""Options that several commands share. Each can also be given as `SPACERUN_<OPTION>`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Space = Annotated[
+    str,
+    typer.Argument(
+        metavar="SPACE",
+        help="owner/name, owner/name@REVISION, a Space's address, or a folder such as ./my-space.",
+        show_default=False,
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", envvar="SPACERUN_JSON", help="Print one JSON document on stdout.")]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", envvar="SPACERUN_QUIET", help="Show results, warnings and errors only.")
+]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", "-v", envvar="SPACERUN_VERBOSE", help="Show what the tools underneath say.")
+]
+Offline = Annotated[
+    bool, typer.Option("--offline", envvar="SPACERUN_OFFLINE", help="Use what is on this disk; no network.")
+]
+Share = Annotated[
+    bool,
+    typer.Option(
+        "--share/--no-share",
+        envvar="SPACERUN_SHARE",
+        help="Ask Gradio for a public link. Whoever has the link can use the app.",
+    ),
+]
+RequireShare = Annotated[
+    bool,
+    typer.Option("--require-share", envvar="SPACERUN_REQUIRE_SHARE", help="Fail (exit 11) without a working link."),
+]
+Host = Annotated[
+    str, typer.Option("--host", envvar="SPACERUN_HOST", help="Address that the app listens on; replaces the code's.")
+]
+Port = Annotated[
+    int | None,
+    typer.Option(
+        "--port",
+        envvar="SPACERUN_PORT",
+        min=1,
+        max=65535,
+        help="Port that the app listens on. Default: 7860, else the next free one.",
+        show_default=False,
+    ),
+]
+Gpu = Annotated[
+    str,
+    typer.Option("--gpu", envvar="SPACERUN_GPU", metavar="auto|none|INDEX,…|UUID", help="Which GPUs the app may see."),
+]
+Python = Annotated[
+    str | None,
+    typer.Option(
+        "--python",
+        envvar="SPACERUN_PYTHON",
+        metavar="X.Y",
+        help="Python version instead of the card's.",
+        show_default=False,
+    ),
+]
+With = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--with", envvar="SPACERUN_WITH", metavar="PACKAGE", help="Install this too. Repeatable.", show_default=False
+    ),
+]
+Env = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--env",
+        "-e",
+        envvar="SPACERUN_ENV",
+        metavar="NAME[=VALUE]",
+        help="Give the app a variable; NAME alone passes yours on. Repeatable.",
+        show_default=False,
+    ),
+]
+EnvFile = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--env-file",
+        envvar="SPACERUN_ENV_FILE",
+        metavar="FILE",
+        help="Give the app the variables in FILE. Repeatable.",
+        show_default=False,
+    ),
+]
+PassToken = Annotated[
+    bool,
+    typer.Option("--pass-token", envvar="SPACERUN_PASS_TOKEN", help="Give the app your Hugging Face token."),
+]
+Dir = Annotated[
+    Path | None,
+    typer.Option(
+        "--dir",
+        envvar="SPACERUN_DIR",
+        metavar="DIR",
+        help="Clone into this folder and keep it up to date, your edits included.",
+        show_default=False,
+    ),
+]
+Timeout = Annotated[
+    float | None,
+    typer.Option(
+        "--timeout",
+        envvar="SPACERUN_TIMEOUT",
+        metavar="SECONDS",
+        min=1,
+        help="Time until the app must answer. Default: the card's, else 30 minutes.",
+        show_default=False,
+    ),
+]

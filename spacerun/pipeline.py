@@ -1,0 +1,258 @@
+"""The pipeline: which stage follows which, and what runs beside what."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from spacerun import editing, hub
+from spacerun.app import registry
+from spacerun.app.ports import allocate_port
+from spacerun.app.spec import AppSpec
+from spacerun.app.variables import app_environment, download_cache
+from spacerun.environment.build import build
+from spacerun.environment.bytecode import warm
+from spacerun.environment.plan import make_plan
+from spacerun.errors import UsageError
+from spacerun.gpu.devices import cuda_visible_devices, read_devices, select
+from spacerun.lanes import Lanes
+from spacerun.paths import home
+from spacerun.source.hook_files import HookSettings, install_hook
+from spacerun.source.imports import imported_modules
+from spacerun.space.card import read_card
+from spacerun.space.checkout import check_out
+from spacerun.space.find import find, remember
+from spacerun.space.lfs import fill, still_pointers
+from spacerun.space.reference import LocalRef, SpaceRef, parse
+from spacerun.space.submodules import fill_submodules
+from spacerun.space.tree import Checkout, read_state, update_state
+from spacerun.text import one_line, size
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from spacerun.environment.plan import EnvironmentPlan
+    from spacerun.environment.store import Environment
+    from spacerun.gpu.devices import Device, DeviceReport
+    from spacerun.progress import StageClock
+    from spacerun.space.card import SpaceCard
+    from spacerun.space.find import FoundSpace
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user asked for; see `spacerun launch --help`."""
+
+    space: str
+    share: bool = True
+    require_share: bool = False
+    host: str = "127.0.0.1"
+    port: int | None = None
+    gpu: str = "auto"
+    python: str | None = None
+    packages: tuple[str, ...] = ()
+    variables: Mapping[str, str] = field(default_factory=dict)
+    pass_token: bool = False
+    directory: Path | None = None
+    timeout_seconds: float | None = None
+    offline: bool = False
+
+
+@dataclass(frozen=True)
+class Located:
+    """A Space whose small files are here, and all that can be decided from them."""
+
+    name: str
+    found: FoundSpace | None
+    checkout: Checkout
+    card: SpaceCard
+    source: editing.SourceEdit
+    environment_plan: EnvironmentPlan
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A Space that is ready to start."""
+
+    located: Located
+    environment: Environment
+    devices: DeviceReport
+    gpus: tuple[Device, ...]
+    source: editing.SourceEdit
+
+
+@dataclass(frozen=True)
+class Ready:
+    """What to start, and the variables to start it with, which may be secret."""
+
+    spec: AppSpec
+    variables: dict[str, str]
+
+
+def locate(options: Options, clock: StageClock) -> Located:
+    """Find, clone, read: everything that is known before anything big is fetched and anything is executed."""
+    reference = parse(options.space, endpoint=hub.endpoint())
+    offline = options.offline or hub.is_offline()
+    found: FoundSpace | None = None
+    if isinstance(reference, LocalRef):
+        if options.directory:
+            raise UsageError("--dir is for a Space on the Hub; a local folder runs where it is.")
+        if not reference.directory.is_dir():
+            raise UsageError(f"There is no folder {reference.directory}.", hint="Check the path, or give owner/name.")
+        checkout = Checkout(str(reference.directory), None, reference.directory)
+    else:
+        with clock.stage("find", f"finding {options.space}") as stage:
+            found = find(reference, progress=clock.progress, offline=offline)
+            stage.text = f"{found.id} at {found.commit[:12]}"
+        with clock.stage("clone", f"cloning {found.id}") as stage:
+            token = hub.token()
+            checkout = check_out(
+                found,
+                directory=options.directory,
+                token=token,
+                progress=clock.progress,
+                unedited=editing.unedited,
+                in_use=in_use,
+                offline=offline,
+            )
+            remember(found, asked=reference.id if isinstance(reference, SpaceRef) else found.id)
+            stage.text = str(checkout.directory)
+    with clock.stage("source", "reading the code") as stage:
+        card = read_card(checkout.directory)
+        for warning in card.warnings:
+            clock.progress.warn(warning)
+        _require_gradio(card, found.id if found else str(checkout.directory))
+        source = editing.decide(
+            checkout, card.app_file, share=options.share, host=options.host, in_use=in_use(checkout.directory)
+        )
+        plan = make_plan(
+            checkout.directory,
+            sdk=card.sdk,
+            sdk_version=card.sdk_version,
+            python_version=card.python_version,
+            python_override=options.python,
+            extra_packages=options.packages,
+            imports=imported_modules(source.edit.original),
+        )
+        for warning in plan.warnings:
+            clock.progress.warn(warning)
+        stage.text = f"{card.app_file}: {_count(source)}"
+    return Located(found.id if found else str(checkout.directory), found, checkout, card, source, plan)
+
+
+def prepare(options: Options, clock: StageClock) -> Prepared:
+    """Everything up to the start. The environment is made while the large files stream in."""
+    registry.reap_orphans()
+    located = locate(options, clock)
+    offline = options.offline or hub.is_offline()
+    with Lanes() as lanes:
+        if located.found and not _has_large_files(located.checkout):
+            lanes.run(lambda: _fetch_large_files(located, clock, offline=offline))
+        making = lanes.run(lambda: _make_environment(located, clock, offline=offline))
+        # What Gradio imports is compiled as long as large files still stream in.
+        warming = lanes.run(lambda: warm(making.result()))
+        with clock.stage("check-gpu", "asking NVML for the GPUs") as stage:
+            devices = read_devices()
+            gpus = select(devices, options.gpu)
+            stage.text = ", ".join(_describe(device) for device in gpus) or "no GPU is used"
+    environment = making.result()
+    warming.result().stop()
+    with clock.stage("rewrite", "editing the launch call") as stage:
+        source = editing.apply(located.checkout, located.source, environment.python)
+        stage.text = "; ".join(one_line(f"{r.file}:{r.line} {r.after} ({r.how})") for r in source.rewrites)
+    return Prepared(located, environment, devices, gpus, source)
+
+
+def ready(prepared: Prepared, options: Options) -> Ready:
+    """The command, the port, the start-up hook and the variables of the app."""
+    located, environment = prepared.located, prepared.environment
+    app_id = registry.new_id(located.name)
+    port = allocate_port(options.host, options.port)
+    hook = install_hook(
+        registry.hook_folder(app_id), HookSettings(share=options.share, host=options.host, port=options.port)
+    )
+    variables = app_environment(
+        venv=environment.python.parent.parent,
+        bytecode=environment.bytecode,
+        hook=hook,
+        hf_home=home().cache / "hf-homes" / located.name.strip("/").replace("/", "--"),
+        host=options.host,
+        port=port,
+        cuda_visible_devices=_cuda_choice(prepared, options.gpu),
+        token=hub.token() if options.pass_token else None,
+        given=options.variables,
+    )
+    spec = AppSpec(
+        id=app_id,
+        space=located.name,
+        revision=located.checkout.commit,
+        sdk=located.card.sdk,
+        command=(str(environment.python), located.card.app_file),
+        directory=str(located.checkout.directory),
+        host=options.host,
+        port=port,
+        share=options.share,
+        require_share=options.require_share,
+        timeout_seconds=options.timeout_seconds or located.card.startup_seconds,
+        watch=(str(download_cache()),),
+    )
+    return Ready(spec, variables)
+
+
+def in_use(directory: Path) -> bool:
+    """Whether a running app works in `directory`."""
+    return any(record.directory == str(directory) for record in registry.records(active=True) if registry.alive(record))
+
+
+def _fetch_large_files(located: Located, clock: StageClock, *, offline: bool) -> None:
+    checkout, found = located.checkout, located.found
+    assert found is not None  # noqa: S101 - only clones have large files to fetch
+    waiting = still_pointers(checkout)
+    with clock.stage("lfs", "fetching large files") as stage:
+        token = hub.token()
+        filled = fill(checkout, url=found.url, token=token, progress=clock.progress, offline=offline)
+        if not offline:
+            fill_submodules(checkout, url=found.url, token=token, progress=clock.progress)
+        update_state(checkout.directory, large_files=True, filled=filled)
+        stage.text = f"{len(waiting)} files, {size(sum(p.size for p in waiting))}" if waiting else ""
+
+
+def _has_large_files(checkout: Checkout) -> bool:
+    state = read_state(checkout.directory)
+    return bool(state and state.large_files and not still_pointers(checkout))
+
+
+def _make_environment(located: Located, clock: StageClock, *, offline: bool) -> Environment:
+    with clock.stage("environment", "making the environment") as stage:
+        environment = build(located.environment_plan, progress=clock.progress, offline=offline)
+        version = next((version for name, version in environment.packages if name == "gradio"), None)
+        stage.text = f"Python {environment.python_version}" + (f", gradio {version}" if version else "")
+        stage.text += "" if environment.created else " (as made before)"
+    return environment
+
+
+def _require_gradio(card: SpaceCard, name: str) -> None:
+    if card.sdk != "gradio":
+        raise UsageError(
+            f"{one_line(name)} is a {card.sdk} Space, and spacerun launches Gradio Spaces.",
+            hint="Its files can be had with: hf download --repo-type space owner/name",
+        )
+
+
+def _cuda_choice(prepared: Prepared, choice: str) -> str | None:
+    if choice == "auto" and not prepared.gpus:
+        return None
+    return cuda_visible_devices(prepared.gpus)
+
+
+def _describe(device: Device) -> str:
+    free = f", {size(device.free_bytes)} free" if device.free_bytes is not None else ""
+    return f"GPU {device.label} {one_line(device.name)}{free}"
+
+
+def _count(source: editing.SourceEdit) -> str:
+    edits = sum(rewrite.how == "edit" for rewrite in source.rewrites)
+    hooks = len(source.rewrites) - edits
+    parts = [f"{edits} launch call{'s' if edits != 1 else ''} to edit"] if edits else []
+    return ", ".join([*parts, *(["the start-up hook"] if hooks else [])]) or "its launch call is as wanted"

@@ -1,0 +1,51 @@
+"""What `launch` and `plan` tell, as data for JSON."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from spacerun.app.spec import AppRecord
+    from spacerun.pipeline import Located, Prepared
+
+
+def located_data(located: Located) -> dict[str, Any]:
+    """What is known once the small files are here."""
+    checkout, plan = located.checkout, located.environment_plan
+    return {
+        "space": located.name,
+        "revision": checkout.commit,
+        "sdk": located.card.sdk,
+        "sdk_version": located.card.sdk_version,
+        "directory": str(checkout.directory),
+        "python": plan.python,
+        "as_of": plan.as_of,
+        "rewrites": [asdict(rewrite) for rewrite in located.source.rewrites],
+        "models": [{"id": model, "source": "card"} for model in located.card.models],
+    }
+
+
+def prepared_data(prepared: Prepared) -> dict[str, Any]:
+    """What is known before the app starts."""
+    environment = prepared.environment
+    return located_data(prepared.located) | {
+        "environment": str(environment.directory),
+        "python": environment.python_version,
+        "packages": dict(environment.packages),
+        "gpu": prepared.devices.to_json() | {"used": [device.uuid for device in prepared.gpus]},
+        "rewrites": [asdict(rewrite) for rewrite in prepared.source.rewrites],
+    }
+
+
+def launch_data(prepared: Prepared, record: AppRecord, stages: dict[str, float]) -> dict[str, Any]:
+    """What `launch --json` tells once the app answers."""
+    return prepared_data(prepared) | {
+        "id": record.id,
+        "url": record.url,
+        "share_url": record.share_url,
+        "pid": record.pid,
+        "port": record.port,
+        "log": record.log,
+        "stages": stages,
+    }
