@@ -109,8 +109,10 @@ def test_restoring_gives_the_exact_bytes(case: Case):
     ids=lambda case: case.name,
 )
 def test_nothing_is_touched_but_by_inserting_share(case: Case):
-    inserted = re.compile(rb"share=True, |, share=True| share=True|share=True")
-    assert inserted.subn(b"", edited(case.source, host=None).edited) == (case.source, case.edits)
+    result = edited(case.source, host=None).edited
+    # A blank is ours too where the author's own trailing comma was used.
+    without = [re.subn(pattern, b"", result) for pattern in (rb"share=True, |, share=True|share=True", rb" share=True")]
+    assert (case.source, case.edits) in without
 
 
 @pytest.mark.parametrize("python", OTHER_PYTHONS, ids=str)

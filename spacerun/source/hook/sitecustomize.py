@@ -55,7 +55,10 @@ def find(name, path, target=None):
 
 def patch_after(loader, name):
     def exec_module(module):
-        del loader.exec_module
+        if before is None:
+            del loader.exec_module
+        else:
+            loader.exec_module = before
         loader.exec_module(module)
         try:
             patch(getattr(module, CLASSES[name], None), module)
@@ -63,6 +66,7 @@ def patch_after(loader, name):
             report({"problem": repr(error)})
 
     try:
+        before = vars(loader).get("exec_module")  # of another app's hook
         loader.exec_module = exec_module  # on the instance: each module has its own
     except Exception as error:
         report({"problem": repr(error)})

@@ -1,16 +1,16 @@
 """`launch` with the positional parameters of gradio 6.31, and its order: tunnel, then block, then return."""
 
+import os
+
 from gradio import networking
 
 calls = []
-DEFAULTS = {"share": None, "server_name": None, "server_port": None, "debug": False}
 
 
 class Blocks:
     def __init__(self, theme=None, **kwargs):
         self.local_url = None
         self.share_url = None
-        self.blocked = 0
 
     def __enter__(self):
         return self
@@ -46,6 +46,7 @@ class Blocks:
             "share": share,
             "debug": debug,
             "auth": auth,
+            "auth_message": auth_message,
             "prevent_thread_lock": prevent_thread_lock,
             "show_error": show_error,
             "server_name": server_name,
@@ -65,4 +66,5 @@ class Blocks:
 
     def block_thread(self):
         """Where gradio sleeps for good."""
-        self.blocked += 1
+        if os.environ.get("STANDIN_DIES"):
+            os._exit(3)
