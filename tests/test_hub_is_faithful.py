@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 WEIGHTS = bytes(range(256)) * 8192  # 2 MiB
 CARD = "---\ntitle: Hello\nsdk: gradio\nsdk_version: 6.31.0\nmodels:\n- owner/tiny\n---\n# Hello\n"
 APP = b"print('hello')\n"
-FILES = {"README.md": CARD, "app.py": APP, "models/weights.bin": WEIGHTS}
+FILES: dict[str, str | bytes] = {"README.md": CARD, "app.py": APP, "models/weights.bin": WEIGHTS}
 OWNER = "hf_owneroftheSpaces"
 STRANGER = "hf_somebodyelse"
 CDN = "localhost"
@@ -105,7 +105,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     }
 
 
-def published(files: Mapping[str, Any] = FILES) -> dict[str, bytes]:
+def published(files: Mapping[str, str | bytes] = FILES) -> dict[str, bytes]:
     return {path: text.encode() if isinstance(text, str) else text for path, text in files.items()}
 
 
@@ -425,7 +425,7 @@ def test_a_token_scoped_to_the_endpoint_never_reaches_the_cdn(hub: Hub, stock: S
     assert refused.returncode != 0
     assert "could not read Username" in refused.stderr
     hub.clear_requests()
-    scoped = {
+    scoped: dict[str, Any] = {
         "GIT_CONFIG_COUNT": "1",
         "GIT_CONFIG_KEY_0": f"http.{hub.endpoint}/.extraHeader",
         "GIT_CONFIG_VALUE_0": f"Authorization: Bearer {OWNER}",
@@ -491,6 +491,12 @@ def test_a_renamed_space_is_followed_by_every_tool(hub: Hub, stock: Stock, api: 
     hub.publish("other/new", {}, private=True)
     with pytest.raises(RepositoryNotFoundError):
         api.space_info("owner/old")
+    reused = hub.publish("owner/old", {"app.py": "another"})
+    assert api.space_info("owner/old").sha == reused
+    assert len(api.list_repo_commits("owner/old", repo_type="space")) == 1
+    hub.delete("owner/old")
+    with pytest.raises(RepositoryNotFoundError):
+        api.space_info("owner/old")
 
 
 def test_signed_addresses_cannot_be_forged_and_expire(hub: Hub) -> None:
@@ -508,14 +514,17 @@ def test_signed_addresses_cannot_be_forged_and_expire(hub: Hub) -> None:
 # -- faults ----------------------------------------------------------------------------------------------------------
 
 
-def test_too_many_requests_is_waited_for(hub: Hub, api: HfApi) -> None:
+def test_too_many_requests_is_waited_for(hub: Hub, tmp_path: Path) -> None:
     hub.publish("owner/hello", FILES)
-    rule = hub.faults.add(Status(429, retry_after=1), path="/api/*/tree/*", times=1)
+    rule = hub.faults.add(Status(429, retry_after=1), method="GET", path="*/app.py", times=1)
     began = time.monotonic()
-    assert "app.py" in api.list_repo_files("owner/hello", repo_type="space")
+    path = hf_hub_download(
+        "owner/hello", "app.py", repo_type="space", endpoint=hub.endpoint, cache_dir=tmp_path, token=False
+    )
+    assert Path(path).read_bytes() == APP
     assert time.monotonic() - began >= 1
     assert rule.hits == 1
-    assert [request.status for request in hub.requests] == [429, 200]
+    assert [request.status for request in hub.requests if request.method == "GET"] == [429, 200]
 
 
 def test_a_cut_lfs_download_is_resumed_by_git_lfs(hub: Hub, stock: Stock, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Listener:
-    """A TCP port that is either served or, after `close`, kept but refusing connections.
+    """A TCP port that is either served or, after `pause`, kept but refusing connections.
 
     Args:
         host: Address to bind.
@@ -44,15 +44,24 @@ class Listener:
         self._server = _Server((self._host, self.port), self._hub)
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
+    def pause(self) -> None:
+        """Refuse connections, break those that are open, and keep the port from others."""
+        self._stop()
+        self._reserved = self._reserved or self._reserve(self.port)
+
     def close(self) -> None:
-        """Stop, break open connections, and keep the port from others."""
-        if self._server is None:
-            return
-        self._server.shutdown()
-        self._server.server_close()
-        self._server.break_connections()
-        self._server = None
-        self._reserved = self._reserve(self.port)
+        """Stop, and give the port up."""
+        self._stop()
+        if self._reserved is not None:
+            self._reserved.close()
+            self._reserved = None
+
+    def _stop(self) -> None:
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()
+            self._server.break_connections()
+            self._server = None
 
     def _reserve(self, port: int) -> socket.socket:
         # Bound but not listening: connections are refused.

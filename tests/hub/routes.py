@@ -65,6 +65,8 @@ class Router:
 
     def _route(self, request: Request) -> Response:
         caller = self.registry.caller(request.authorization)
+        if request.path == "/":
+            return Response.text("<!doctype html><title>Loopback Hub</title>", kind="text/html; charset=utf-8")
         if request.path == "/api/whoami-v2":
             return api.whoami(caller)
         if match := _BY_SUBDOMAIN.fullmatch(request.path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from dataclasses import dataclass
@@ -74,6 +75,7 @@ class Hub:
         self.faults = Faults()
         self.registry = Registry()
         self._log = log
+        self._numbers = itertools.count()
         self._exchanges: list[Exchange] = []
         self._changed = threading.Condition()
         self._listener = Listener(HUB_HOST, port, self)
@@ -200,8 +202,11 @@ class Hub:
         return self.registry.repos[kind, repo_id]
 
     def _create(self, kind: Kind, repo_id: str) -> repository.Repo:
-        repo = repository.Repo(kind, repo_id, self.root / "git" / f"{kind}s" / f"{repo_id}.git")
+        # A name can be used again after a rename, so the folder has a number.
+        path = self.root / "git" / f"{next(self._numbers)}-{kind}-{repo_id.replace('/', '--')}.git"
+        repo = repository.Repo(kind, repo_id, path)
         repository.create(repo.path)
+        self.registry.moved.pop((kind, repo_id), None)
         self.registry.repos[kind, repo_id] = repo
         return repo
 
@@ -216,7 +221,7 @@ class Hub:
 
     def go_offline(self) -> None:
         """Refuse every connection from now on, and break those that are open."""
-        self._listener.close()
+        self._listener.pause()
 
     def go_online(self) -> None:
         """Accept connections again, at the same address."""
