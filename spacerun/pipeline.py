@@ -25,7 +25,7 @@ from spacerun.space.find import find, remember
 from spacerun.space.lfs import fill, still_pointers
 from spacerun.space.reference import LocalRef, SpaceRef, parse
 from spacerun.space.submodules import fill_submodules
-from spacerun.space.tree import Checkout, read_state, update_state
+from spacerun.space.tree import Checkout, read_state, space_folder, update_state
 from spacerun.text import one_line, size
 
 if TYPE_CHECKING:
@@ -176,7 +176,7 @@ def ready(prepared: Prepared, options: Options) -> Ready:
         venv=environment.python.parent.parent,
         bytecode=environment.bytecode,
         hook=hook,
-        hf_home=home().cache / "hf-homes" / located.name.strip("/").replace("/", "--"),
+        hf_home=_hf_home(located),
         host=options.host,
         port=port,
         cuda_visible_devices=_cuda_choice(prepared, options.gpu),
@@ -230,6 +230,13 @@ def _make_environment(located: Located, clock: StageClock, *, offline: bool) -> 
         stage.text = f"Python {environment.python_version}" + (f", gradio {version}" if version else "")
         stage.text += "" if environment.created else " (as made before)"
     return environment
+
+
+def _hf_home(located: Located) -> Path:
+    """An HF_HOME for this Space alone: what one Space puts there (a tunnel client, remote code), no other runs."""
+    if located.found:
+        return space_folder(located.found.id) / "hf-home"
+    return home().cache / "hf-homes" / located.name.strip("/").replace("/", "--")
 
 
 def _require_gradio(card: SpaceCard, name: str) -> None:

@@ -9,6 +9,13 @@ import typer
 from spacerun import __version__
 from spacerun.cli.check_gpu import check_gpu
 from spacerun.cli.launch import launch
+from spacerun.cli.list import list_
+from spacerun.cli.logs import logs
+from spacerun.cli.plan import plan
+from spacerun.cli.prune import prune
+from spacerun.cli.ps import ps
+from spacerun.cli.remove import remove
+from spacerun.cli.stop import stop
 
 app = typer.Typer(
     name="spacerun",
@@ -37,4 +44,11 @@ def _spacerun(
 
 
 app.command()(launch)
+app.command()(plan)
 app.command("check-gpu")(check_gpu)
+app.command()(ps)
+app.command()(logs)
+app.command()(stop)
+app.command("list")(list_)
+app.command()(remove)
+app.command()(prune)

@@ -134,6 +134,7 @@ def _pull(checkout: Checkout, url: str, token: str | None, waiting: list[Pointer
         "lfs.skipdownloaderrors": "false",
         "lfs.storage": str(home().lfs),
         "lfs.locksverify": "false",
+        "lfs.transfer.maxretries": "3",  # eight, the default, take over a minute to say that an object is gone
         "filter.lfs.smudge": "git-lfs smudge --skip -- %f",
         "filter.lfs.process": "git-lfs filter-process --skip",
         "filter.lfs.clean": "git-lfs clean -- %f",

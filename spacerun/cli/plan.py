@@ -1,0 +1,92 @@
+"""`spacerun plan SPACE`: what a launch would do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from spacerun.cli import options as o
+from spacerun.cli.session import Session
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from spacerun.planning import Planned
+
+
+def plan(
+    space: o.Space,
+    share: o.Share = True,
+    host: o.Host = "127.0.0.1",
+    gpu: o.Gpu = "auto",
+    python: o.Python = None,
+    with_: o.With = None,
+    directory: o.Dir = None,
+    build: Annotated[
+        bool,
+        typer.Option("--build", envvar="SPACERUN_BUILD", help="Build packages to know them; runs strangers' code."),
+    ] = False,
+    offline: o.Offline = False,
+    json_output: o.Json = False,
+    quiet: o.Quiet = False,
+    verbose: o.Verbose = False,
+) -> None:
+    """Show all that `launch` would do, without executing anything of the Space."""
+    with Session("plan", as_json=json_output, quiet=quiet, verbose=verbose) as session:
+        from rich.syntax import Syntax
+
+        from spacerun.pipeline import Options
+        from spacerun.planning import plan as make_plan
+        from spacerun.progress import StageClock
+
+        clock = StageClock(session.progress)
+        options = Options(
+            space=space,
+            share=share,
+            host=host,
+            gpu=gpu,
+            python=python,
+            packages=tuple(with_ or ()),
+            directory=directory.expanduser().absolute() if directory else None,
+            offline=offline,
+        )
+        planned = make_plan(options, clock, build=build)
+        session.emit(planned.to_json(clock.seconds))
+        session.print(_table(planned))
+        if planned.diff:
+            session.print(Syntax(planned.diff, "diff", theme="ansi_dark", background_color="default", word_wrap=True))
+
+
+def _table(planned: Planned) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    from spacerun.planning import missing_disk
+    from spacerun.text import one_line, size
+
+    located = planned.located
+    environment = located.environment_plan
+    packages = planned.packages
+    asked = "asked for" if environment.python_required else "default"
+    lacking = missing_disk(planned)
+    rows = {
+        "Space": located.name,
+        "Revision": located.checkout.commit or "as the folder is now",
+        "Folder": str(located.checkout.directory),
+        "SDK": f"{located.card.sdk} {environment.gradio or '(newest)'}",
+        "Python": f"{environment.python} ({asked})",
+        "Packages": f"{len(packages.packages)}, {size(packages.download_bytes)} to download",
+        "Known after install": ", ".join(packages.unknown),
+        "System packages": ", ".join(planned.system_packages),
+        "Large files": f"{size(planned.large_file_bytes)} to download" if planned.large_file_bytes else "",
+        "Disk": f"about {size(planned.disk_bytes)}" + (f", {size(lacking)} more than is free" if lacking else ""),
+        "GPU": ", ".join(f"{device.label} {device.name}" for device in planned.gpus) or "none is used",
+        "Launch": "\n".join(f"{r.file}:{r.line} {r.after} ({r.how}): {r.why}" for r in located.source.rewrites),
+    }
+    table = Table.grid(padding=(0, 2))
+    for name, value in rows.items():
+        if value:
+            shown = "\n".join(one_line(line, 400) for line in value.splitlines())
+            table.add_row(Text(name, style="bold"), Text(shown))
+    return table

@@ -1,0 +1,191 @@
+"""What spacerun keeps on this disk, with sizes, and giving it back."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from spacerun import editing
+from spacerun.app import registry
+from spacerun.environment.store import list_environments, remove_environment
+from spacerun.errors import NotFoundError, RefusedError
+from spacerun.paths import home, locked, read_json, tree_bytes
+from spacerun.space.reference import is_valid_name
+from spacerun.space.tree import checkout_of, space_folder
+from spacerun.space.update import changes
+from spacerun.text import one_line
+
+if TYPE_CHECKING:
+    from spacerun.environment.store import EnvironmentInfo
+
+Kind = Literal["tree", "environment", "objects"]
+
+
+@dataclass(frozen=True)
+class Item:
+    """Something that takes disk.
+
+    Attributes:
+        kind: A working tree, an environment, or what several trees share (repositories and LFS objects).
+        name: `owner/name@commit`, an environment's key, or what is shared.
+        directory: Where it lies.
+        size_bytes: Disk that its removal gives back.
+        last_used: When it was last used, ISO 8601 UTC.
+        in_use: Whether a running app uses it.
+    """
+
+    kind: Kind
+    name: str
+    directory: str
+    size_bytes: int
+    last_used: str
+    in_use: bool
+
+
+def items() -> list[Item]:
+    """All that is kept, the largest first."""
+    running = registry.records(active=True)
+    used_directories = {record.directory for record in running if registry.alive(record)}
+    found = [_tree_item(space, tree, used_directories) for space, tree in _trees()]
+    found += [_environment_item(info) for info in list_environments()]
+    if home().lfs.is_dir():
+        found.append(
+            Item("objects", "Git LFS objects", str(home().lfs), tree_bytes(home().lfs), _used(home().lfs), in_use=False)
+        )
+    return sorted(found, key=lambda item: item.size_bytes, reverse=True)
+
+
+def remove(space: str, *, force: bool) -> tuple[list[Item], int]:
+    """Remove all working trees of `space` (`owner/name`), its repository, and the objects only it uses.
+
+    Args:
+        space: `owner/name`.
+        force: Remove changed files as well.
+
+    Returns:
+        The trees removed, and the bytes given back.
+
+    Raises:
+        NotFoundError: Nothing of it is on this disk.
+        RefusedError: An app runs from it, or a file in it was changed.
+    """
+    owner, _, name = space.partition("/")
+    if not (is_valid_name(owner) and is_valid_name(name)) or not space_folder(space).is_dir():
+        raise NotFoundError(f"Nothing of {one_line(space)} is on this disk.", hint="See what is: spacerun list")
+    with locked(f"space-{space.replace('/', '--')}"):
+        mine = [item for item in items() if item.kind == "tree" and item.name.startswith(f"{space}@")]
+        busy = next((item for item in mine if item.in_use), None)
+        if busy:
+            raise RefusedError(f"An app runs from {busy.name}.", hint=f"Stop it first: spacerun stop {space}")
+        if not force:
+            _refuse_changed(space, mine)
+        freed = tree_bytes(space_folder(space))
+        # What marks trees as complete goes first, so that a kill in between leaves nothing that looks whole.
+        for marker in (space_folder(space) / "trees").glob("*.json"):
+            marker.unlink()
+        shutil.rmtree(space_folder(space))
+    return mine, freed + _drop_unused_objects()
+
+
+def prune(*, everything: bool) -> tuple[list[Item], int]:
+    """Remove environments that no running app uses and large-file objects that no tree needs.
+
+    Args:
+        everything: Also trees in which nothing was changed and from which no app runs.
+
+    Returns:
+        What was removed, and the bytes given back.
+    """
+    removed = []
+    for item in items():
+        if item.kind == "environment" and not item.in_use:
+            remove_environment(item.name)
+            removed.append(item)
+        elif item.kind == "tree" and everything and not item.in_use and not _changed(item):
+            _remove_tree(item)
+            removed.append(item)
+    freed = sum(item.size_bytes for item in removed)
+    return removed, freed + _drop_unused_objects()
+
+
+def _trees() -> list[tuple[str, Path]]:
+    found = []
+    for folder in sorted(home().spaces.glob("*/trees")):
+        owner, _, name = folder.parent.name.partition("--")
+        found += [(f"{owner}/{name}", tree) for tree in sorted(folder.iterdir()) if tree.is_dir()]
+    return found
+
+
+def _tree_item(space: str, tree: Path, used: set[str]) -> Item:
+    return Item("tree", f"{space}@{tree.name}", str(tree), tree_bytes(tree), _used(tree), str(tree) in used)
+
+
+def _environment_item(info: EnvironmentInfo) -> Item:
+    last_used = _iso(info.last_used)
+    return Item("environment", info.key, str(info.directory), info.size_bytes, last_used, _environment_in_use(info))
+
+
+def _environment_in_use(info: EnvironmentInfo) -> bool:
+    import psutil
+
+    prefix = f"{info.directory}/"
+    for record in registry.records(active=True):
+        if registry.alive(record):
+            try:
+                if any(word.startswith(prefix) for word in psutil.Process(record.pid).cmdline()):
+                    return True
+            except psutil.Error:
+                continue
+    return False
+
+
+def _refuse_changed(space: str, mine: list[Item]) -> None:
+    for item in mine:
+        paths = _changed(item)
+        if paths:
+            raise RefusedError(
+                f"{len(paths)} files in {item.directory} are not as upstream, for example {one_line(paths[0])}.",
+                hint=f"See them: git -C {item.directory} status ; remove them too: spacerun remove {space} --force",
+            )
+
+
+def _changed(item: Item) -> tuple[str, ...]:
+    checkout = checkout_of(item.name.partition("@")[0], Path(item.directory))
+    return changes(checkout, editing.unedited).paths if checkout else ()
+
+
+def _remove_tree(item: Item) -> None:
+    tree = Path(item.directory)
+    tree.with_name(tree.name + ".json").unlink(missing_ok=True)
+    shutil.rmtree(tree, ignore_errors=True)
+
+
+def _drop_unused_objects() -> int:
+    """Remove the LFS objects that no tree on this disk names; the bytes given back."""
+    needed = set()
+    for state in home().spaces.glob("*/trees/*.json"):
+        needed |= {pointer["oid"] for pointer in (read_json(state) or {}).get("pointers", ())}
+    freed = 0
+    for stored in (home().lfs / "objects").glob("*/*/*"):
+        if stored.name not in needed:
+            freed += stored.stat().st_blocks * 512
+            stored.unlink()
+    return freed
+
+
+def _used(path: Path) -> str:
+    return _iso(datetime.fromtimestamp(path.stat().st_mtime, timezone.utc))
+
+
+def _iso(moment: datetime) -> str:
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def to_json(item: Item) -> dict[str, Any]:
+    """An item for JSON."""
+    from dataclasses import asdict
+
+    return asdict(item)
