@@ -67,7 +67,7 @@ def _make(plan: EnvironmentPlan, *, progress: Progress, offline: bool) -> Enviro
     )
     # uv outlives a spacerun that is killed outright and goes on writing: a new name each time keeps it out of the next.
     venv = directory / f"venv-{secrets.token_hex(4)}"
-    directory.mkdir(parents=True)
+    directory.mkdir(parents=True, exist_ok=True)
     try:
         _make_venv(venv, interpreter)
         installer = _Installer(plan, venv, progress=progress, offline=offline)

@@ -222,7 +222,7 @@ def _explained(doing: str, text: str, status: int) -> SpacerunError:
 def _sentence(explanation: str) -> str:
     """What uv explains, a chain of causes over several lines, as one line: its first and its last links."""
     links = [link for line in explanation.splitlines() if (link := _LEADER.sub("", line).strip())]
-    said = one_line(" ".join(links), 10_000)
+    said = " ".join(" ".join(links).split())
     said = said.removeprefix("No solution found when resolving dependencies").lstrip(": ")
     return said if len(said) <= 900 else f"{said[:300]} … {said[-600:]}"  # noqa: PLR2004
 
