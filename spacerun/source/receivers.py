@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 # Whatever gradio 2.9 to 6.31 exports that is, or returns, an object with Gradio's `launch`.
 _MAKERS: Final = frozenset({
     "Blocks", "ChatInterface", "Interface", "Launchable", "Parallel", "Series", "Server", "TabbedInterface", "Workflow",
-    "load", "load_chat",
+    "load", "load_chat", "load_openapi",
 })  # fmt: skip
 # `gr.Interface.load(…)`: class methods that return an app.
 _CLASS_MAKERS: Final = frozenset({"load", "from_pipeline", "from_config"})
