@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests import fake_nvml
+from tests.command import Command
 from tests.hub import Hub
 
 if TYPE_CHECKING:
@@ -27,3 +29,30 @@ def hub(tmp_path: Path) -> Iterator[Hub]:
     """An empty Hub of its own for each test."""
     with Hub(tmp_path / "hub") as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def shared_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home whose environments are shared by the tests of one worker: each takes seconds to make."""
+    return tmp_path_factory.mktemp("shared") / "home"
+
+
+@pytest.fixture
+def command(shared_home: Path) -> Iterator[Command]:
+    """The console script; apps that a test left running are stopped."""
+    script = Command(shared_home)
+    yield script
+    script.run("stop", "--all")
+
+
+@pytest.fixture
+def hub_command(command: Command, hub: Hub) -> Command:
+    """The console script on the loopback Hub."""
+    command.variables["HF_ENDPOINT"] = hub.endpoint
+    return command
+
+
+@pytest.fixture(scope="session")
+def nvml_folder() -> Path:
+    """Folder of the fake NVML library, compiled once."""
+    return fake_nvml.shared_folder()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -29,13 +28,6 @@ print(json.dumps(report.to_json() | {
     "hidden": [device.label for device in report.hidden],
 }))
 """
-
-
-@pytest.fixture(scope="session")
-def nvml_folder() -> Path:
-    if shutil.which("cc") is None:
-        pytest.skip("no C compiler (cc) to build the fake NVML with")
-    return fake_nvml.shared_folder()
 
 
 def clean_environment() -> dict[str, str]:
