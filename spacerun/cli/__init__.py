@@ -8,6 +8,7 @@ import typer
 
 from spacerun import __version__
 from spacerun.cli.check_gpu import check_gpu
+from spacerun.cli.doctor import doctor
 from spacerun.cli.launch import launch
 from spacerun.cli.list import list_
 from spacerun.cli.logs import logs
@@ -52,3 +53,4 @@ app.command()(stop)
 app.command("list")(list_)
 app.command()(remove)
 app.command()(prune)
+app.command()(doctor)

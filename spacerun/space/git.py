@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import os
 import shutil
+import subprocess
+from contextlib import suppress
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from git import Blob, Git, Repo
+
+    from spacerun.progress import Progress
 
 # What spacerun's git commands never do, whatever the user's configuration or the repository says.
 _SETTINGS: dict[str, str] = {
@@ -44,6 +48,14 @@ _SETTINGS: dict[str, str] = {
     "filter.lfs.clean": "",
     "filter.lfs.required": "false",
 }
+
+# Program, its words for "install without asking", and whether it must be run as root; the first one there is used.
+_PACKAGE_MANAGERS = (
+    ("apt-get", ("install", "-y"), True),
+    ("dnf", ("install", "-y"), True),
+    ("brew", ("install",), False),
+    ("conda", ("install", "-y", "-c", "conda-forge"), False),
+)
 
 
 def scrub_git_environment() -> None:
@@ -93,17 +105,60 @@ def require_git() -> None:
         raise PrerequisiteError("git is not installed, and Spaces are git repositories.", hint=install_hint("git"))
 
 
-def install_hint(package: str) -> str:
-    """The command that installs a system package on this machine."""
-    for manager, command in (
-        ("apt-get", f"sudo apt-get install -y {package}"),
-        ("dnf", f"sudo dnf install -y {package}"),
-        ("brew", f"brew install {package}"),
-        ("conda", f"conda install -y -c conda-forge {package}"),
-    ):
+def install_command(package: str) -> str | None:
+    """The command that installs a system package on this machine; None where no package manager is known."""
+    for manager, words, as_root in _PACKAGE_MANAGERS:
         if shutil.which(manager):
-            return f"Install it with: {command}"
-    return f"Install {package} with your system's package manager."
+            return " ".join([*(["sudo"] if as_root and os.geteuid() != 0 else []), manager, *words, package])
+    return None
+
+
+def install_hint(package: str) -> str:
+    """What to do for want of a system package."""
+    install = install_command(package)
+    return f"Install it with: {install}" if install else f"Install {package} with your system's package manager."
+
+
+def ensure_installed(program: str, progress: Progress, *, stage: str) -> bool:
+    """Whether `program` is there, after installing the package of that name where this machine lets us.
+
+    Tries apt-get, dnf (as root or by password-less sudo), brew and conda, whichever the machine has.
+
+    Args:
+        program: `git` or `git-lfs`.
+        progress: Told of each attempt.
+        stage: Stage in which it happens.
+    """
+    if shutil.which(program):
+        return True
+    for installer in _installers(program):
+        progress.update(stage, f"installing {program}: {' '.join(installer)}")
+        with suppress(OSError, subprocess.TimeoutExpired):
+            subprocess.run(
+                installer,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=180,
+                env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
+                check=False,
+            )
+        if shutil.which(program):
+            progress.note(f"Installed {program} with: {' '.join(installer)}")
+            return True
+    return False
+
+
+def _installers(package: str) -> Iterator[list[str]]:
+    root = [] if os.geteuid() == 0 else ["sudo", "-n"] if shutil.which("sudo") else None
+    for manager, words, as_root in _PACKAGE_MANAGERS:
+        if not shutil.which(manager) or (as_root and root is None):
+            continue
+        before = (root or []) if as_root else []
+        install = [*before, manager, *words, package]
+        yield install
+        if manager == "apt-get":
+            # Most images come without package lists: the first attempt is free where they are there.
+            yield from ([*before, manager, "update"], install)
 
 
 def command(folder: Path, environment: Mapping[str, str] | None = None) -> Git:

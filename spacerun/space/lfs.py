@@ -9,7 +9,6 @@ import subprocess
 import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,7 +64,11 @@ def fill(
             hint="Launch once without --offline.",
         )
     _require_space(checkout, waiting)
-    failure = _pull(checkout, url, token, waiting, progress) if ensure_git_lfs(progress) else "git-lfs is not installed"
+    failure = (
+        _pull(checkout, url, token, waiting, progress)
+        if git.ensure_installed("git-lfs", progress, stage="lfs")
+        else "git-lfs is not installed"
+    )
     waiting = still_pointers(checkout)
     if waiting:
         progress.note(
@@ -84,44 +87,6 @@ def fill(
 def still_pointers(checkout: Checkout) -> list[Pointer]:
     """The files of `checkout` whose content is not there yet."""
     return [pointer for pointer in checkout.pointers if is_pointer(checkout.directory / pointer.path)]
-
-
-def ensure_git_lfs(progress: Progress) -> bool:
-    """Whether git-lfs is there, after installing it where this machine lets us.
-
-    Tries apt-get, dnf (as root or by password-less sudo), brew and conda, whichever the machine has.
-    """
-    if shutil.which("git-lfs"):
-        return True
-    for command in _installers():
-        progress.update("lfs", f"installing git-lfs: {' '.join(command)}")
-        with suppress(OSError, subprocess.TimeoutExpired):
-            subprocess.run(
-                command,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                timeout=180,
-                env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
-                check=False,
-            )
-        if shutil.which("git-lfs"):
-            progress.note(f"Installed git-lfs with: {' '.join(command)}")
-            return True
-    return False
-
-
-def _installers() -> Iterable[list[str]]:
-    root = [] if os.geteuid() == 0 else ["sudo", "-n"] if shutil.which("sudo") else None
-    if root is not None and shutil.which("apt-get"):
-        install = [*root, "apt-get", "install", "-y", "--no-install-recommends", "git-lfs"]
-        # Most images come without package lists: the first attempt is free where they are there.
-        yield from (install, [*root, "apt-get", "update"], install)
-    if root is not None and shutil.which("dnf"):
-        yield [*root, "dnf", "install", "-y", "git-lfs"]
-    if shutil.which("brew"):
-        yield ["brew", "install", "--quiet", "git-lfs"]
-    if shutil.which("conda"):
-        yield ["conda", "install", "-y", "-q", "-c", "conda-forge", "git-lfs"]
 
 
 def _pull(checkout: Checkout, url: str, token: str | None, waiting: list[Pointer], progress: Progress) -> str | None:
