@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
-from spacerun.app import http, processes, registry
+from spacerun.app import http, registry
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,9 +71,8 @@ def _health(record: AppRecord) -> Literal["starting", "answers", "silent"]:
 def _memory(record: AppRecord) -> int:
     import psutil
 
-    session = record.pid if registry.alive(record) else None
     total = 0
-    for process in processes.family(registry.hook_folder(record.id), session=session, adopted=False):
+    for process in registry.processes_of(record):
         try:
             total += process.memory_info().rss
         except psutil.Error:

@@ -49,8 +49,8 @@ class AppLog:
         with os.fdopen(descriptor, "rb", buffering=0) as pipe:
             while chunk := pipe.read(_CHUNK_BYTES):
                 self.feed(chunk)
-        self._pass_on(self._rest)
-        self._rest = b""
+        if self._rest:
+            self._pass_on(self._rest)
 
     def feed(self, chunk: bytes) -> None:
         """Take `chunk`."""

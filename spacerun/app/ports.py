@@ -62,15 +62,13 @@ def _file() -> Path:
 
 def _reservations() -> dict[str, list[float]]:
     """Ports promised to launches that live: port → [pid, creation time]. Apps may take minutes to bind theirs."""
-    noted = read_json(_file())
-    if not isinstance(noted, dict):
-        return {}
-    live = {port: holder for port, holder in noted.items() if processes.is_same(int(holder[0]), float(holder[1]))}
-    starting = [record for record in registry.records(active=True) if record.status == "starting"]
-    for record in starting:
-        if processes.is_same(record.supervisor_pid, record.supervisor_started):
-            live[str(record.port)] = [record.supervisor_pid, record.supervisor_started]
-    return live
+    noted = read_json(_file()) or {}
+    taken = {
+        str(record.port): [record.supervisor_pid, record.supervisor_started]
+        for record in registry.records(active=True)
+        if record.status == "starting"
+    }
+    return {port: holder for port, holder in {**noted, **taken}.items() if processes.is_same(int(holder[0]), holder[1])}
 
 
 def _can_bind(host: str, port: int) -> bool:

@@ -6,6 +6,7 @@ in the environment (cleared by some daemons), and orphans that the kernel hands 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -116,21 +117,29 @@ def end(
     return []
 
 
-def reap_adopted(except_pid: int) -> None:
-    """Collect the exit status of orphans that were handed to this process and ended, so that they do not stay zombies.
+def tend(*, except_pid: int, strangers: frozenset[int]) -> list[tuple[int, float]]:
+    """Collect the exit statuses of orphans that were handed to this process, so that they do not stay zombies.
 
     Args:
         except_pid: The child whose status `subprocess` collects.
+        strangers: Process ids that do not belong to the app.
+
+    Returns:
+        Process id and creation time of each living descendant of this process that belongs to the app.
     """
     import psutil
 
     own_session = os.getsid(0)
-    for child in psutil.Process().children():
-        if child.pid != except_pid and not _living(child) and _session(child.pid) != own_session:
-            try:
+    living = []
+    for child in psutil.Process().children(recursive=True):
+        if child.pid in strangers or _session(child.pid) == own_session:
+            continue
+        if _living(child):
+            living.append((child.pid, child.create_time()))
+        elif child.pid != except_pid:
+            with contextlib.suppress(ChildProcessError):  # some other process's child
                 os.waitpid(child.pid, os.WNOHANG)
-            except ChildProcessError:
-                continue
+    return living
 
 
 def describe_exit(code: int) -> str:

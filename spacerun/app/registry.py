@@ -12,8 +12,9 @@ import re
 import secrets
 import shutil
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,12 +25,14 @@ from spacerun.paths import home, read_json, write_json
 from spacerun.text import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+
+    import psutil
 
 _KEPT = 20  # ended apps whose logs are kept
 _ABANDONED_SECONDS = 24 * 3600.0  # a run folder without a record: its launch was killed before the app was started
 _STOP_SECONDS = 20.0  # in which a supervisor ends its app and itself
-_RECORD, _LOCK, _STOP = "app.json", "lock", "stop"
+_RECORD, _LOCK, _STOP, _DESCENDANTS = "app.json", "lock", "stop", "descendants.json"
 
 
 def run_folder(app_id: str) -> Path:
@@ -131,6 +134,32 @@ def stop_requested(app_id: str) -> bool:
     return (run_folder(app_id) / _STOP).exists()
 
 
+def note_descendants(app_id: str, living: Sequence[tuple[int, float]]) -> None:
+    """Write down the processes of app `app_id`: those without a mark are found by nobody once their supervisor died.
+
+    Args:
+        app_id: The app.
+        living: Process id and creation time of each.
+    """
+    write_json(run_folder(app_id) / _DESCENDANTS, living)
+
+
+def processes_of(record: AppRecord) -> list[psutil.Process]:
+    """The living processes of an app, as far as they can be known outside of its supervisor."""
+    import psutil
+
+    session = record.pid if alive(record) else None
+    strangers = frozenset({record.supervisor_pid})
+    found = {
+        p.pid: p for p in processes.family(hook_folder(record.id), session=session, adopted=False, strangers=strangers)
+    }
+    for pid, started in read_json(run_folder(record.id) / _DESCENDANTS) or ():
+        if processes.is_same(pid, started):
+            with suppress(psutil.Error):
+                found[pid] = psutil.Process(pid)
+    return list(found.values())
+
+
 def stop(record: AppRecord) -> AppRecord:
     """End an app with all its processes.
 
@@ -138,13 +167,9 @@ def stop(record: AppRecord) -> AppRecord:
         The record after that.
     """
     (run_folder(record.id) / _STOP).touch()  # tells the supervisor that this end is wanted
-    session = record.pid if alive(record) else None
-    strangers = frozenset({record.supervisor_pid})
     deadline = time.monotonic() + _STOP_SECONDS
     while True:
-        processes.end(
-            lambda: processes.family(hook_folder(record.id), session=session, adopted=False, strangers=strangers)
-        )
+        processes.end(partial(processes_of, record))
         # A supervisor that is just starting the app has nothing to end yet; one that lives notes the end itself.
         if not supervised(record) or time.monotonic() > deadline:
             break
@@ -164,8 +189,7 @@ def reap_orphans() -> list[AppRecord]:
     """
     orphans = [record for record in records(active=True) if not supervised(record)]
     for record in orphans:
-        session = record.pid if alive(record) else None
-        processes.end(lambda r=record, s=session: processes.family(hook_folder(r.id), session=s, adopted=False))  # type: ignore[misc]
+        processes.end(partial(processes_of, record))
         save(replace(record, status="crashed"))
     _forget()
     return orphans
@@ -178,9 +202,10 @@ def _forget() -> None:
         shutil.rmtree(run_folder(record.id), ignore_errors=True)
     folder = home().apps
     for entry in os.scandir(folder) if folder.is_dir() else ():
-        idle = time.time() - entry.stat().st_mtime
-        if entry.is_dir() and idle > _ABANDONED_SECONDS and not (Path(entry) / _RECORD).exists():
-            shutil.rmtree(entry, ignore_errors=True)
+        with suppress(FileNotFoundError):  # somebody else forgets too
+            idle = time.time() - entry.stat().st_mtime
+            if entry.is_dir() and idle > _ABANDONED_SECONDS and not (Path(entry) / _RECORD).exists():
+                shutil.rmtree(entry, ignore_errors=True)
 
 
 @contextmanager

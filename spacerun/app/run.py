@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from spacerun.app.spec import AppSpec, Status
 
 _TAIL_LINES = 15
-_REAP_SECONDS = 5.0
+_TEND_SECONDS = 5.0
 _LOOPBACK = ("127.", "::1", "::ffff:127.")
 
 
@@ -105,6 +105,7 @@ class _App:
         self._process: subprocess.Popen[bytes] | None = None
         self._pump: threading.Thread | None = None
         self._strangers: frozenset[int] = frozenset()
+        self._descendants: list[tuple[int, float]] = []
         self._background_until = 0.0
         folder = registry.run_folder(spec.id)
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -217,16 +218,16 @@ class _App:
     def wait(self, port: int) -> int:
         """Wait until the app ends, or, where it went to the background, until nothing of it listens on `port`."""
         assert self._process is not None  # noqa: S101 - narrows the type: it was started
-        next_reaping = 0.0
+        next_tending = 0.0
         while (code := self._process.poll()) is None:
             if self._listener_error:
                 raise self._listener_error
-            if time.monotonic() >= next_reaping:
-                processes.reap_adopted(self._process.pid)
-                next_reaping = time.monotonic() + _REAP_SECONDS
+            if time.monotonic() >= next_tending:
+                self._tend()
+                next_tending = time.monotonic() + _TEND_SECONDS
             time.sleep(0.2)
         while code == 0 and any(listener.port == port for listener in readiness.listeners(self.members())):
-            processes.reap_adopted(self._process.pid)
+            self._tend()
             time.sleep(1.0)
         return processes.exit_status(code)
 
@@ -236,8 +237,7 @@ class _App:
         if left:
             pids = ", ".join(str(process.pid) for process in left)
             on_warning(f"These processes of the app cannot be ended, even by SIGKILL: {pids}.")
-        if self._process:
-            processes.reap_adopted(self._process.pid)
+        self._tend()
         self._drain()
 
     @property
@@ -245,6 +245,13 @@ class _App:
         """Exit status of the main process, once it ended."""
         code = self._process.poll() if self._process else None
         return None if code is None else processes.exit_status(code)
+
+    def _tend(self) -> None:
+        if self._process:
+            living = processes.tend(except_pid=self._process.pid, strangers=self._strangers)
+            if living != self._descendants:
+                self._descendants = living
+                registry.note_descendants(self.spec.id, living)
 
     def _take_line(self, line: str) -> None:
         self._watch.see(line)

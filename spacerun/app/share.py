@@ -68,7 +68,10 @@ class ShareWatch:
 
     def candidates(self) -> list[str]:
         """The URLs that were named and are believed, those of the hook first."""
-        return [url for url in dict.fromkeys(self._named()) if self.believes(url)]
+        believed = [url for url in self._named() if self.believes(url)]
+        # Of a server that it knows from the environment, Gradio says https whatever the server said (6.31, `launch`).
+        plain = [url.replace("https://", "http://", 1) for url in believed if self._is_own(urlsplit(url).hostname)]
+        return list(dict.fromkeys(believed + plain))
 
     def disbelieved(self) -> str | None:
         """A URL that was named and is not believed."""
@@ -88,9 +91,13 @@ class ShareWatch:
             return False
         if parts.username is not None or parts.scheme not in {"http", "https"}:
             return False
-        if self._server and (host == self._server or host.endswith(f".{self._server}")):
+        if self._is_own(host):
             return True
         return parts.scheme == "https" and host.endswith(f".{_DOMAIN}")
+
+    def _is_own(self, host: str | None) -> bool:
+        """Whether `host` belongs to the user's own tunnel server."""
+        return bool(host and self._server and (host == self._server or host.endswith(f".{self._server}")))
 
     def _named(self) -> list[str]:
         reported = [launched.share_url for launched in read_launched(self._hook)[:_MOST_CANDIDATES]]
