@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import re
 
-# C0 controls but tab and newline, DEL, C1 controls, and the bidirectional and invisible format characters that
-# reorder or hide text (Unicode Technical Report 36, section 3).
+# C0 controls but tab and newline, DEL, C1 controls, and the bidirectional, invisible and tag characters that reorder
+# or hide text (Unicode Technical Report 36, section 3).
 _UNSAFE = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]"
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb"
+    "\U000e0000-\U000e007f]"
 )
+# What a file name that is not UTF-8 decodes to (PEP 383); a terminal cannot be sent it.
+_UNDECODABLE = re.compile("[\ud800-\udfff]")
 _TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{8,}\b")
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
 
 
 def printable(text: str) -> str:
     """`text` without terminal escapes, control and text-reordering characters, and with tokens redacted."""
-    return _UNSAFE.sub("", _TOKEN.sub("hf_***", _ANSI.sub("", text)))
+    return _TOKEN.sub("hf_***", _UNDECODABLE.sub("\ufffd", _UNSAFE.sub("", _ANSI.sub("", text))))
 
 
 def one_line(text: str, limit: int = 200) -> str:
