@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
+import secrets
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,29 +63,31 @@ def home() -> Home:
     return Home(data=platformdirs.user_data_path("spacerun"), cache=platformdirs.user_cache_path("spacerun"))
 
 
-def write_atomic(path: Path, content: bytes, *, mode: int | None = None) -> None:
+def write_atomic(path: Path, content: bytes, *, mode: int | None = None, scratch: Path | None = None) -> None:
     """Replace `path` by `content` in one step, so that a reader sees the old or the new file, never a part.
 
     Args:
         path: File to write; its folder is made if needed.
         content: The bytes.
         mode: Permission bits of the result; default: those of a file made by `open`.
+        scratch: Folder on the same file system for the unfinished file; default: the folder of `path`.
     """
+    folder = scratch or path.parent
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    temporary = folder / f".{path.name[:100]}.{secrets.token_hex(4)}.tmp"
+    # The kernel applies the umask, which only a change of it could tell, and that would reach other threads.
+    permissions = 0o666 if mode is None else 0o600
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, permissions)
     try:
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
-        if mode is None:
-            umask = os.umask(0)
-            os.umask(umask)
-            mode = 0o666 & ~umask
-        Path(temporary).chmod(mode)
-        Path(temporary).replace(path)
+        if mode is not None:
+            temporary.chmod(mode)
+        temporary.replace(path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 
