@@ -22,6 +22,7 @@ from spacerun.source.imports import imported_modules
 from spacerun.space.card import read_card
 from spacerun.space.checkout import check_out
 from spacerun.space.find import find, remember
+from spacerun.space.git import scrub_git_environment
 from spacerun.space.lfs import fill, still_pointers
 from spacerun.space.reference import LocalRef, SpaceRef, parse
 from spacerun.space.submodules import fill_submodules
@@ -92,6 +93,7 @@ class Ready:
 
 def locate(options: Options, clock: StageClock) -> Located:
     """Find, clone, read: everything that is known before anything big is fetched and anything is executed."""
+    scrub_git_environment()
     reference = parse(options.space, endpoint=hub.endpoint())
     offline = options.offline or hub.is_offline()
     found: FoundSpace | None = None

@@ -71,6 +71,12 @@ def scrub_git_environment() -> None:
             _SETTINGS["http.sslCAInfo"] = value
 
 
+def scrubbed_environment() -> dict[str, str]:
+    """This process's environment after `scrub_git_environment`."""
+    scrub_git_environment()
+    return dict(os.environ)
+
+
 def git_environment(url: str, *, token: str | None = None, settings: Mapping[str, str] | None = None) -> dict[str, str]:
     """Environment for git commands that talk to `url`.
 

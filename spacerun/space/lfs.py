@@ -119,7 +119,7 @@ def _pull(checkout: Checkout, url: str, token: str | None, waiting: list[Pointer
                 with child(
                     command,
                     cwd=checkout.directory,
-                    env=os.environ | environment,
+                    env=git.scrubbed_environment() | environment,
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.PIPE,
                 ) as process:
