@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,7 +73,7 @@ def write_atomic(path: Path, content: bytes, *, mode: int | None = None, scratch
     """
     folder = scratch or path.parent
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = folder / f".{path.name[:100]}.{secrets.token_hex(4)}.tmp"
+    temporary = folder / f".{path.name[:100]}.{os.urandom(4).hex()}.tmp"
     # The kernel applies the umask, which only a change of it could tell, and that would reach other threads.
     permissions = 0o666 if mode is None else 0o600
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, permissions)

@@ -7,8 +7,7 @@ import re
 # C0 controls but tab and newline, DEL, C1 controls, and the bidirectional, invisible and tag characters that reorder
 # or hide text (Unicode Technical Report 36, section 3).
 _UNSAFE = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb"
-    "\U000e0000-\U000e007f]"
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
 )
 # What a file name that is not UTF-8 decodes to (PEP 383); a terminal cannot be sent it.
 _UNDECODABLE = re.compile("[\ud800-\udfff]")
