@@ -61,24 +61,19 @@ def parse(text: str, *, endpoint: str = f"https://{_PUBLIC_HUB}") -> Reference:
     Raises:
         UsageError: It is none of the forms; the message names the nearest valid one.
     """
-    if not text or "\x00" in text:
+    if not text.strip() or "\x00" in text:
         raise UsageError("SPACE is empty.", hint=f"Give {_FORMS}.")
     if text.startswith("hf://"):
         return _parse_hf_uri(text)
-    if text.startswith(("http://", "https://")):
+    if text.lower().startswith(("http://", "https://")):
         return _parse_url(text, endpoint)
     if text in {".", "..", "~"} or text.startswith(("./", "../", "/", "~/")):
         return LocalRef(Path(os.path.abspath(Path(text).expanduser())))  # noqa: PTH100 - symlinks are kept as typed
-    path, _, revision = text.partition("@")
-    parts = path.split("/")
-    if len(parts) == 2:  # noqa: PLR2004
-        return _space(parts[0], parts[1], revision if "@" in text else None, text)
-    if parts[:1] == ["spaces"] and len(parts) == 3:  # noqa: PLR2004
-        raise _invalid(text, nearest="/".join(parts[1:]) + ("@" + revision if revision else ""))
-    if len(parts) == 1:
-        folder = Path(text).is_dir()
-        raise _invalid(text, nearest=f"./{text}" if folder else f"owner/{text}")
-    raise _invalid(text, nearest=f"./{text}" if Path(text).is_dir() else "/".join(p for p in parts[:2] if p))
+    path, at, revision = text.partition("@")
+    owner, slash, name = path.partition("/")
+    if not slash or "/" in name:
+        raise _invalid(text)
+    return _space(owner, name, revision if at else None, text)
 
 
 def is_valid_name(part: str) -> bool:
@@ -90,7 +85,7 @@ def _parse_hf_uri(text: str) -> SpaceRef:
     """`hf://spaces/owner/name[@REVISION]`, as huggingface_hub's file system writes it."""
     path = text.removeprefix("hf://")
     if not path.startswith("spaces/"):
-        raise _invalid(text, nearest="hf://spaces/owner/name")
+        raise _invalid(text)
     owner, _, rest = path.removeprefix("spaces/").partition("/")
     name, at, revision = rest.partition("@")
     return _space(owner, name.rstrip("/"), unquote(revision) if at else None, text)
@@ -104,7 +99,7 @@ def _parse_url(text: str, endpoint: str) -> Reference:
         # A static Space's files come from `<subdomain>.static.hf.space`.
         subdomain = subdomain.removesuffix(".static")
         if not _SUBDOMAIN.fullmatch(subdomain):
-            raise _invalid(text, nearest="https://owner-name.hf.space")
+            raise _invalid(text)
         return SubdomainRef(subdomain)
     address = url.path
     if url.netloc == hub.netloc:
@@ -116,7 +111,7 @@ def _parse_url(text: str, endpoint: str) -> Reference:
         )
     segments = [part for part in address.split("/") if part]
     if segments[:1] != ["spaces"] or len(segments) < 3:  # noqa: PLR2004
-        raise _invalid(text, nearest=f"{endpoint}/spaces/owner/name")
+        raise _invalid(text)
     owner, name, *rest = segments[1:]
     name = name.removesuffix(".git")
     if not rest:
@@ -125,23 +120,49 @@ def _parse_url(text: str, endpoint: str) -> Reference:
         # The Hub writes refs/pr/N as one escaped part; a branch is the first part, what follows is a folder.
         whole_ref = rest[1:] if rest[1] == "refs" else rest[1:2]
         return _space(owner, name, unquote("/".join(whole_ref[:3])), text)
-    raise _invalid(text, nearest=f"{endpoint}/spaces/{owner}/{name}")
+    raise _invalid(text)
 
 
 def _space(owner: str, name: str, revision: str | None, text: str) -> SpaceRef:
-    for part in (owner, name):
-        if not is_valid_name(part):
-            raise _invalid(text, nearest=f"./{text}" if Path(text).is_dir() else "owner/name")
+    if not is_valid_name(owner) or not is_valid_name(name):
+        raise _invalid(text)
     if revision is not None and not _REVISION.fullmatch(revision):
         raise UsageError(
-            f"{one_line(revision) or 'An empty text'!r} is not a revision.",
+            f"{one_line(revision)!r} is not a revision of {owner}/{name}.",
             hint=f"Give a branch, tag, commit or refs/pr/N: {owner}/{name}@main",
         )
     return SpaceRef(owner, name, revision)
 
 
-def _invalid(text: str, *, nearest: str) -> UsageError:
+def _invalid(text: str) -> UsageError:
     return UsageError(
         f"{one_line(text)!r} does not name a Space.",
-        hint=f"Did you mean `{one_line(nearest)}`? A Space is given as {_FORMS}.",
+        hint=f"Did you mean `{one_line(_nearest(text))}`? A Space is given as {_FORMS}.",
     )
+
+
+def _nearest(text: str) -> str:
+    """The valid form that is most like `text`."""
+    if Path(text).is_dir():
+        return f"./{text}"
+    if text.startswith("file:"):
+        return unquote(urlsplit(text).path) or "./my-space"
+    # Without scheme and user: `ssh://git@hf.co/spaces/owner/name`, `git@hf.co:spaces/owner/name`.
+    address, _, revision = re.sub(r"^(?:\w+://)?(?:git@)?", "", one_line(text)).partition("@")
+    words = [word for word in re.split(r"[/:]", address) if word]
+    subdomain = words[0].lower().removesuffix(".hf.space") if words else ""
+    if words and words[0].lower() != subdomain and _SUBDOMAIN.fullmatch(subdomain):
+        return f"https://{subdomain}.hf.space"
+    if len(words) > 2 and ("." in words[0] or words[0] == "localhost"):  # noqa: PLR2004 - a host, owner and name
+        words = words[1:]
+    if len(words) > 2 and words[0] in {"spaces", "models", "datasets"}:  # noqa: PLR2004
+        words = words[1:]
+    names = [_nearest_name(word) for word in words[:2]]
+    nearest = "/".join([*["owner", "name"][: 2 - len(names)], *names])
+    return f"{nearest}@{revision}" if len(names) > 1 and _REVISION.fullmatch(revision) else nearest
+
+
+def _nearest_name(word: str) -> str:
+    name = re.sub(r"-{2,}", "-", re.sub(r"\.{2,}", ".", re.sub(r"[^A-Za-z0-9._-]+", "-", word)))
+    name = name.removesuffix(".git").strip("-.")[:96].strip("-.")
+    return name or "name"
