@@ -33,7 +33,8 @@ def endpoint() -> str:
 
 def is_offline() -> bool:
     """Whether the user has switched the Hub off (`HF_HUB_OFFLINE`, as huggingface_hub reads it)."""
-    return os.environ.get("HF_HUB_OFFLINE", "").upper() in _TRUE
+    value = os.environ.get("HF_HUB_OFFLINE") or os.environ.get("TRANSFORMERS_OFFLINE") or ""
+    return value.upper() in _TRUE
 
 
 def token() -> str | None:

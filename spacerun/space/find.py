@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,11 +11,13 @@ from urllib.parse import quote
 
 from spacerun import hub
 from spacerun.errors import FetchError, NotFoundError
-from spacerun.paths import home, read_json, write_json
+from spacerun.paths import home, locked, read_json, write_json
 from spacerun.space.reference import SpaceRef, SubdomainRef, is_valid_name
 from spacerun.text import one_line
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from spacerun.progress import Progress
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -54,13 +57,13 @@ def find(reference: SpaceRef | SubdomainRef, *, progress: Progress, offline: boo
         NotFoundError: Missing, private or gated, or no such revision.
         FetchError: The Hub cannot be reached or does not answer as one.
     """
-    if isinstance(reference, SubdomainRef):
-        reference = _by_subdomain(reference, progress)
     if offline:
         return _remembered(reference)
+    if isinstance(reference, SubdomainRef):
+        reference = _by_subdomain(reference, progress)
     from huggingface_hub.errors import HfHubHTTPError
 
-    with _folder_hint(reference), hub.hub_errors(f"Space {reference.id}", revision=reference.revision):
+    with _folder_hint(reference.id), hub.hub_errors(f"Space {reference.id}", revision=reference.revision):
         info = hub.retrying(
             lambda: hub.api().space_info(
                 reference.id, revision=reference.revision, files_metadata=True, timeout=hub.TIMEOUT_SECONDS
@@ -79,16 +82,19 @@ def find(reference: SpaceRef | SubdomainRef, *, progress: Progress, offline: boo
         )
     if found.id.lower() != reference.id.lower():
         progress.note(f"{reference.id} is called {found.id} now.")
+    if Path(reference.id).is_dir():
+        progress.note(f"This is {reference.id} on the Hub; for the folder of that name, type ./{reference.id}")
     return found
 
 
 def remember(found: FoundSpace, asked: str) -> None:
     """Keep what was found, so that `--offline` knows which commit `asked` (`owner/name`) last stood for."""
-    for name in {found.id, asked}:
-        path = _memory(name)
-        known = read_json(path) or {}
-        known[found.revision or _DEFAULT] = asdict(found)
-        write_json(path, known)
+    with locked("revisions"):
+        for name in {found.id, asked}:
+            path = _memory(name)
+            known = read_json(path) or {}
+            known[found.revision or _DEFAULT] = asdict(found)
+            write_json(path, known)
 
 
 def last_commit(space: str, revision: str | None) -> str | None:
@@ -101,17 +107,31 @@ def _memory(space: str) -> Path:
     return home().spaces / space.replace("/", "--") / "revisions.json"
 
 
-def _remembered(reference: SpaceRef) -> FoundSpace:
-    known = read_json(_memory(reference.id)) or {}
-    entry = known.get(reference.revision or _DEFAULT)
-    if entry is None and reference.revision:
-        entry = next((e for e in known.values() if e["commit"] == reference.revision), None)
-    if entry is None:
-        raise NotFoundError(
-            f"{reference.id}{'@' + reference.revision if reference.revision else ''} is not on this disk.",
-            hint="Launch it once without --offline.",
+def _remembered(reference: SpaceRef | SubdomainRef) -> FoundSpace:
+    if isinstance(reference, SubdomainRef):
+        name, revision = f"https://{reference.subdomain}.hf.space", None
+        path = next(
+            (path for path in home().spaces.glob("*/revisions.json") if _subdomain(path) == reference.subdomain), None
         )
-    return FoundSpace(**{**entry, "revision": reference.revision})
+    else:
+        name, revision = reference.id, reference.revision
+        path = _memory(reference.id)
+    known = (read_json(path) if path else None) or {}
+    entry = known.get(revision or _DEFAULT)
+    if entry is None and revision:
+        entry = next((e for e in known.values() if e["commit"] == revision), None)
+    if entry is None:
+        with _folder_hint(name):
+            raise NotFoundError(
+                f"{name}{'@' + revision if revision else ''} is not on this disk.",
+                hint="Launch it once without --offline.",
+            )
+    return FoundSpace(**{**entry, "revision": revision})
+
+
+def _subdomain(memory: Path) -> str:
+    """The Hub's subdomain for a Space: lower case, everything but letters and digits made a dash."""
+    return re.sub(r"[^a-z0-9]+", "-", memory.parent.name.lower()).strip("-")
 
 
 def _by_subdomain(reference: SubdomainRef, progress: Progress) -> SpaceRef:
@@ -151,15 +171,12 @@ def _checked_commit(value: str | None, space: str) -> str:
     return value
 
 
-class _folder_hint:  # noqa: N801 - reads as a statement where it is used
-    """Adds to a "not found" that a folder of that name exists here."""
-
-    def __init__(self, reference: SpaceRef) -> None:
-        self._reference = reference
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if isinstance(error, NotFoundError) and Path(self._reference.id).is_dir():
-            error.hint = f"There is a folder of that name here: for that, type ./{self._reference.id}"
+@contextmanager
+def _folder_hint(space: str) -> Iterator[None]:
+    """Add to a failure that a folder of that name exists here."""
+    try:
+        yield
+    except (NotFoundError, FetchError) as error:
+        if Path(space).is_dir():
+            error.hint = f"There is a folder of that name here: for that, type ./{space}"
+        raise
