@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from spacerun.errors import FetchError, PrerequisiteError
+from spacerun.errors import FetchError, NotFoundError, PrerequisiteError
 from spacerun.text import one_line
 
 if TYPE_CHECKING:
@@ -56,6 +56,14 @@ _PACKAGE_MANAGERS = (
     ("brew", ("install",), False),
     ("conda", ("install", "-y", "-c", "conda-forge"), False),
 )
+# How git says that a server wants another token than it got, or one at all (git's http.c and remote-curl.c).
+_NO_ACCESS = (
+    "Authentication failed",
+    "could not read Username",
+    "could not read Password",
+    "returned error: 401",
+    "returned error: 403",
+)
 
 
 def scrub_git_environment() -> None:
@@ -92,6 +100,9 @@ def git_environment(url: str, *, token: str | None = None, settings: Mapping[str
     merged = dict(_SETTINGS)
     if parts.scheme != "https":
         merged[f"protocol.{parts.scheme}.allow"] = "always"
+    if parts.netloc:
+        # The longest match wins: an `insteadOf` of the user's, often towards SSH, has no say here (git-config(1)).
+        merged[f"url.{url}.insteadOf"] = url
     if token:
         # Basic with the token as password is the Hub's documented way; "hf_user" is huggingface_hub's own default.
         credentials = base64.b64encode(f"hf_user:{token}".encode()).decode()
@@ -205,7 +216,7 @@ def command_error() -> type[Exception]:
     return GitCommandError
 
 
-def fetch_error(error: Exception, what: str) -> FetchError | PrerequisiteError:
+def fetch_error(error: Exception, what: str) -> FetchError | NotFoundError | PrerequisiteError:
     """A failed git command, told in one sentence."""
     said = str(getattr(error, "stderr", "") or error)
     lines = [line for line in said.replace("'", "").splitlines() if line.strip()]
@@ -215,6 +226,11 @@ def fetch_error(error: Exception, what: str) -> FetchError | PrerequisiteError:
         return PrerequisiteError(
             f"The disk is full: {what} could not be written.",
             hint="Free some space, for example with: spacerun prune",
+        )
+    if any(sign in said for sign in _NO_ACCESS):
+        return NotFoundError(
+            f"{what} may not be read: it is private, or its owner wants to know who uses it.",
+            hint="Ask for access on its page, then log in with: hf auth login",
         )
     return FetchError(
         f"{what} could not be fetched: {text}", hint="Check the network and try again; what has arrived is kept."
