@@ -91,7 +91,8 @@ def _check_out_tree(found: FoundSpace, *, token: str | None, progress: Progress,
     directory.parent.mkdir(parents=True, exist_ok=True)
     try:
         repo.git.worktree("prune")
-        repo.git.worktree("add", "--force", "--detach", "--", str(directory), found.commit)
+        # Forced twice: a kill while git adds a working tree leaves it locked (git-worktree(1), "--force").
+        repo.git.worktree("add", "--force", "--force", "--detach", "--", str(directory), found.commit)
     except git.command_error() as error:
         raise git.fetch_error(error, f"The files of {found.id}") from error
     return _complete(found, repo, directory, carried, progress)
@@ -121,7 +122,6 @@ def _check_out_in(
     marker.write_text(found.id)
     repo = fetch(found, git_dir, token=token, progress=progress)
     refuse_escaping_links(repo, found.commit)
-    repo.git.config("core.bare", "false")
     before = existing.commit if existing else None
     for path, content in unedited(directory).items():
         write_atomic(directory / path, content, mode=(directory / path).stat().st_mode & 0o777)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from spacerun.errors import RefusedError
@@ -10,12 +9,15 @@ from spacerun.space import git
 from spacerun.text import one_line
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from git import Repo
 
     from spacerun.progress import Progress
     from spacerun.space.find import FoundSpace
+
+_MOST_LINKS = 40
 
 
 def fetch(found: FoundSpace, git_dir: Path, *, token: str | None, progress: Progress) -> Repo:
@@ -27,19 +29,18 @@ def fetch(found: FoundSpace, git_dir: Path, *, token: str | None, progress: Prog
         FetchError: The server does not give it.
     """
     environment = git.git_environment(found.url, token=token)
-    if not (git_dir / "HEAD").exists():
-        git.command(git_dir.parent, environment).init("--quiet", "--bare", "--initial-branch=main", str(git_dir))
-    _remove_stale_locks(git_dir)
+    _remove_leftovers(git_dir)
+    _require_repository(git_dir, environment)
     repo = git.repository(git_dir, environment)
     if _has_commit(repo, found.commit):
         return repo
-    attempts: tuple[tuple[str, dict[str, Any]], ...] = (
-        (f"+{found.commit}:{_kept_ref(found.commit)}", {"depth": 1}),
-        (f"+{_full_ref(found.revision)}:refs/spacerun/fetched", {"depth": 1}),
-        ("+refs/*:refs/spacerun/all/*", {"unshallow": True} if (git_dir / "shallow").exists() else {}),
-    )
     failure: Exception | None = None
-    for refspec, options in attempts:
+    for refspec, depth in (
+        (f"+{found.commit}:{_kept_ref(found.commit)}", 1),
+        (f"+{_full_ref(found.revision)}:refs/spacerun/fetched", 1),
+        ("+refs/*:refs/spacerun/all/*", None),
+    ):
+        options: dict[str, Any] = {"depth": depth} if depth else {"unshallow": (git_dir / "shallow").exists()}
         try:
             _fetch_with_progress(repo, found.url, refspec, options, progress)
             repo.git.update_ref(_kept_ref(found.commit), found.commit)
@@ -61,7 +62,7 @@ def _fetch_with_progress(repo: Repo, url: str, refspec: str, options: dict[str, 
             self, _op_code: int, cur_count: str | float, max_count: str | float | None = None, message: str = ""
         ) -> None:
             share = f"{float(cur_count) / float(max_count):.0%} " if max_count else ""
-            progress.update("clone", f"cloning: {share}{message}")
+            progress.update("clone", f"cloning: {share}{one_line(message, 80)}")
 
     counter = Counter()
     process = repo.git.fetch(
@@ -105,10 +106,30 @@ def _has_commit(repo: Repo, commit: str) -> bool:
     return True
 
 
-def _remove_stale_locks(git_dir: Path) -> None:
+def _require_repository(git_dir: Path, environment: dict[str, str]) -> None:
+    """Make the repository; a second `git init` completes one that a kill left half made (git-init(1))."""
+    if (git_dir / "objects" / "info").is_dir():  # what `git init` makes last
+        return
+    git_dir.mkdir(parents=True, exist_ok=True)
+    runner = git.command(git_dir.parent, environment)
+    if git_dir.name == ".git":
+        runner.init("--quiet", "--initial-branch=main")
+    else:
+        runner.init("--quiet", "--bare", "--initial-branch=main", str(git_dir))
+
+
+def _remove_leftovers(git_dir: Path) -> None:
     # Only called under this Space's own lock, so no living spacerun holds them: they are what a kill -9 left.
-    for lock in (*git_dir.glob("*.lock"), *git_dir.glob("worktrees/*/*.lock"), *git_dir.glob("refs/**/*.lock")):
-        lock.unlink(missing_ok=True)
+    for pattern in (
+        "*.lock",
+        "worktrees/*/*.lock",
+        "refs/**/*.lock",
+        "objects/pack/tmp_*",
+        "objects/*/tmp_obj_*",
+        "*.tmp",
+    ):
+        for leftover in git_dir.glob(pattern):
+            leftover.unlink(missing_ok=True)
 
 
 def refuse_escaping_links(repo: Repo, commit: str) -> None:
@@ -116,22 +137,39 @@ def refuse_escaping_links(repo: Repo, commit: str) -> None:
 
     Git LFS has written through such links (CVE-2025-26625), and a server that serves its folder would follow them.
     """
-    for item in git.blobs(repo, commit):
-        if item.mode != item.link_mode:
-            continue
-        path = str(item.path)
-        target = item.data_stream.read().decode("utf-8", "replace")
-        if target.startswith("/") or _escapes(PurePosixPath(path).parent / target):
+    targets = {
+        str(item.path): item.data_stream.read().decode("utf-8", "surrogateescape")
+        for item in git.blobs(repo, commit)
+        if item.mode == item.link_mode
+    }
+    for path, target in targets.items():
+        if _escapes(path, targets):
             raise RefusedError(
                 f"A symbolic link in the Space leads outside of it: {one_line(path)} → {one_line(target)}.",
                 hint="Tell its author; a clone by hand would follow it.",
             )
 
 
-def _escapes(path: PurePosixPath) -> bool:
-    depth = 0
-    for part in path.parts:
-        depth += -1 if part == ".." else 0 if part == "." else 1
-        if depth < 0:
-            return True
+def _escapes(path: str, targets: Mapping[str, str]) -> bool:
+    """Whether following `path`, through other links as well, leaves the tree whose links are `targets`."""
+    here: list[str] = []
+    ahead = path.split("/")[::-1]
+    followed = 0
+    while ahead:
+        part = ahead.pop()
+        if part == "..":
+            if not here:
+                return True
+            here.pop()
+        elif part not in {"", "."}:
+            here.append(part)
+            target = targets.get("/".join(here))
+            if target is not None:
+                followed += 1
+                if target.startswith("/"):
+                    return True
+                if followed > _MOST_LINKS:
+                    return False  # the kernel gives up as well (path_resolution(7)), so it leads nowhere
+                here.pop()
+                ahead += target.split("/")[::-1]
     return False
