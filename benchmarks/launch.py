@@ -2,9 +2,9 @@
 
     python -m benchmarks.launch [--megabytes 50] [--bandwidth 30] [--runs 2]
 
-The Space is a small Gradio app with one large file, served by the loopback Hub of the tests. By hand means the
-recipe that tutorials give: `git lfs clone`, `python -m venv`, `pip install -r requirements.txt`, `python app.py`. "Cold" starts
-with empty caches and nothing on disk; "warm" starts the same Space again. Every row ends when `/` answers HTTP 200.
+The Space is a small Gradio app with one large file, served by the loopback Hub of the tests. By hand means the recipe
+that tutorials give: `git lfs clone`, `python -m venv`, `pip install -r requirements.txt`, `python app.py`. "Cold"
+starts with empty caches and nothing on disk; "warm" starts the same Space again. Every row ends when `/` answers 200.
 """
 
 from __future__ import annotations

@@ -72,8 +72,12 @@ class StageClock:
         except SpacerunError as error:
             error.stage = error.stage or name
             raise
-        self.seconds[name] = round(time.monotonic() - began, 3)
-        self.progress.finish(name, result.text, self.seconds[name])
+        self.record(name, result.text, time.monotonic() - began)
+
+    def record(self, name: str, text: str, seconds: float) -> None:
+        """A stage that took `seconds` is done; `text` says what came out of it."""
+        self.seconds[name] = round(seconds, 3)
+        self.progress.finish(name, text, self.seconds[name])
 
 
 class StageResult:

@@ -32,7 +32,7 @@ def prepared_data(prepared: Prepared) -> dict[str, Any]:
     return located_data(prepared.located) | {
         "environment": str(environment.directory),
         "python": environment.python_version,
-        "packages": dict(environment.packages),
+        "packages": [{"name": name, "version": version} for name, version in environment.packages],
         "gpu": prepared.devices.to_json() | {"used": [device.uuid for device in prepared.gpus]},
         "rewrites": [asdict(rewrite) for rewrite in prepared.source.rewrites],
     }

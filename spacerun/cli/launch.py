@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,7 +15,8 @@ if TYPE_CHECKING:
     from rich.panel import Panel
 
     from spacerun.app.spec import AppRecord
-    from spacerun.pipeline import Prepared
+    from spacerun.pipeline import Prepared, Ready
+    from spacerun.progress import StageClock
 
 
 def launch(
@@ -46,11 +48,8 @@ def launch(
     """
     with Session("launch", as_json=json_output, quiet=quiet, verbose=verbose) as session:
         from spacerun import pipeline
-        from spacerun.app.detach import launch_detached
-        from spacerun.app.run import supervise
         from spacerun.app.variables import given_variables
         from spacerun.progress import StageClock
-        from spacerun.report import launch_data
 
         options = pipeline.Options(
             space=space,
@@ -70,35 +69,65 @@ def launch(
         clock = StageClock(session.progress)
         prepared = pipeline.prepare(options, clock)
         ready = pipeline.ready(prepared, options)
-        log_stream = sys.stderr if json_output else sys.stdout
-
-        def show_line(line: str) -> None:
-            log_stream.write(line + "\n")
-            log_stream.flush()
-
-        def show_ready(record: AppRecord) -> None:
-            session.emit(launch_data(prepared, record, clock.seconds))
-            session.progress.close()
-            session.progress.console.print(_panel(prepared, record, detached=detach))
-
-        if detach:
-            with clock.stage("start", "starting the app"):
-                record = launch_detached(ready.spec, ready.variables)
-            show_ready(record)
-            return
-        with clock.stage("start", "starting the app"):
-            session.progress.close()
-            code = supervise(
-                ready.spec,
-                ready.variables,
-                on_line=show_line,
-                on_ready=show_ready,
-                on_warning=session.progress.warn,
-            )
-    raise typer.Exit(code)
+        (_run_detached if detach else _run)(session, clock, prepared, ready)
 
 
-def _panel(prepared: Prepared, record: AppRecord, *, detached: bool) -> Panel:
+def _run(session: Session, clock: StageClock, prepared: Prepared, ready: Ready) -> None:
+    """Start the app and stay with it until it ends."""
+    from spacerun.app.run import supervise
+    from spacerun.errors import AppCrashedError
+
+    began = time.monotonic()
+    log = sys.stderr if session.as_json else sys.stdout
+
+    def show_line(line: str) -> None:
+        log.write(line + "\n")
+        log.flush()
+
+    def show_answer(record: AppRecord) -> None:
+        waiting = ", waiting for the share link" if ready.spec.share else ""
+        clock.record("start", f"it answers at {record.url}{waiting}", time.monotonic() - began)
+
+    def show_ready(record: AppRecord) -> None:
+        if ready.spec.share:
+            clock.record("share", record.share_url or "", time.monotonic() - began - clock.seconds["start"])
+        _show_ready(session, clock, prepared, record, end="Ctrl-C")
+
+    session.progress.close()
+    code = supervise(
+        ready.spec,
+        ready.variables,
+        on_line=show_line,
+        on_answer=show_answer,
+        on_ready=show_ready,
+        on_warning=session.progress.warn,
+    )
+    if code:
+        raise AppCrashedError(
+            f"The app ended with status {code}.", hint=f"Read its log: spacerun logs {ready.spec.id}", stage="start"
+        )
+
+
+def _run_detached(session: Session, clock: StageClock, prepared: Prepared, ready: Ready) -> None:
+    """Start the app under a supervisor of its own and return once it answers."""
+    from spacerun.app.detach import launch_detached
+
+    show_line = session.progress.note if session.progress.verbose else lambda _: None
+    with clock.stage("start", "starting the app") as stage:
+        record = launch_detached(ready.spec, ready.variables, on_line=show_line, on_warning=session.progress.warn)
+        stage.text = f"it answers at {record.url}"
+    _show_ready(session, clock, prepared, record, end=f"spacerun stop {record.id}")
+
+
+def _show_ready(session: Session, clock: StageClock, prepared: Prepared, record: AppRecord, *, end: str) -> None:
+    from spacerun.report import launch_data
+
+    session.emit(launch_data(prepared, record, clock.seconds))
+    session.progress.close()
+    session.progress.console.print(_panel(prepared, record, end=end))
+
+
+def _panel(prepared: Prepared, record: AppRecord, *, end: str) -> Panel:
     from rich.panel import Panel
     from rich.table import Table
     from rich.text import Text
@@ -109,7 +138,6 @@ def _panel(prepared: Prepared, record: AppRecord, *, detached: bool) -> Panel:
         table.add_row("Public", Text(record.share_url, style="bold green"))
         table.add_row("", Text("Anyone who has the public link can use the app.", style="dim"))
     table.add_row("Log", Text(record.log, style="dim"))
-    end = f"spacerun stop {record.id}" if detached else "Ctrl-C"
     table.add_row("Stop", Text(end, style="dim"))
     return Panel(
         table, title=Text(prepared.located.card.title or prepared.located.name), expand=False, border_style="green"

@@ -68,7 +68,7 @@ class Session:
         if isinstance(error, SpacerunError):
             self._fail(error, error.exit_code)
         if isinstance(error, KeyboardInterrupt):
-            self._fail(SpacerunError("Interrupted."), ExitCode.INTERRUPTED)
+            self._fail(SpacerunError("Interrupted; all that was started has been stopped."), ExitCode.INTERRUPTED)
         if isinstance(error, BrokenPipeError):
             # The reader went away (`| head`); what is left in the buffer has no one to go to.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
