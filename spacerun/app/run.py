@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from spacerun.app import exec_bound, ports, processes, readiness, registry, share
 from spacerun.app.log import AppLog
 from spacerun.app.spec import AppRecord
-from spacerun.errors import AppCrashedError, ShareError
+from spacerun.errors import AppCrashedError, ShareError, SpacerunError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -80,8 +80,10 @@ def supervise(
         except KeyboardInterrupt:
             status = "stopped"
             raise
-        except AppCrashedError:
-            status = "crashed"
+        except SpacerunError as error:
+            status = "crashed" if isinstance(error, AppCrashedError) else "failed"
+            error.stage = error.stage or "start"
+            error.data = {"log": str(app.log.path), **error.data}
             raise
         finally:
             app.end(lambda: signals.hurry, on_warning)
@@ -153,7 +155,7 @@ class _App:
                 start_new_session=True,
             )
         except OSError as error:
-            raise AppCrashedError(f"The app could not be started: {error}.", stage="start") from error
+            raise AppCrashedError(f"The app could not be started: {error}.") from error
         assert self._process.stdout is not None  # noqa: S101 - narrows the type: it is a pipe
         descriptor = os.dup(self._process.stdout.fileno())
         self._process.stdout.close()
@@ -210,7 +212,7 @@ class _App:
                 f"The app answers, but has no share link: {link.reason}.",
                 hint=f"Without --require-share it runs all the same, at {answer.url}.",
                 stage="share",
-                data={"url": answer.url, "log": str(self.log.path)},
+                data={"url": answer.url},
             )
         else:
             on_warning(f"No share link: {link.reason}. The app runs at {answer.url}.")
@@ -278,8 +280,7 @@ class _App:
         return AppCrashedError(
             f"The app ended before it answered ({how}).",
             hint="\n".join(["Its last lines:", *lines] if lines else ["It wrote nothing."]),
-            stage="start",
-            data={"log": str(self.log.path), "exit_status": processes.exit_status(code), "last_lines": lines},
+            data={"exit_status": processes.exit_status(code), "last_lines": lines},
         )
 
 

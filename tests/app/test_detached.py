@@ -80,7 +80,8 @@ def test_its_errors_arrive_here(detached, program, settings, error, message):
     with pytest.raises(error, match=message) as caught:
         detached(program, **settings)
     assert caught.value.hint
-    assert caught.value.stage or error is AppTimeoutError
+    assert caught.value.stage == ("share" if error is ShareError else "start")
+    assert Path(caught.value.data["log"]).exists()
     (record,) = registry.records()
     assert not record.active
     assert not registry.supervised(record)
