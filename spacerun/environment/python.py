@@ -158,15 +158,10 @@ def _candidates(version: str) -> Iterator[Path]:
 
 
 def _found_by_uv(version: str) -> Path | None:
-    # uv gives up at the first pyenv shim that fails, which each does for every version that is not the active one.
-    path = os.pathsep.join(
-        part for part in os.environ.get("PATH", "").split(os.pathsep) if not Path(part).name.endswith("shims")
-    )
     try:
         found = run_uv(
             ["python", "find", version, "--system", "--no-python-downloads"],
             doing=f"Python {version} was not found",
-            variables={"PATH": path},
         )
     except PackagesError:
         return None

@@ -90,10 +90,11 @@ def test_a_virtual_environment_leads_to_the_python_it_was_made_from(tmp_path: Pa
 
 
 def test_a_failing_pyenv_shim_on_path_does_not_end_the_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shim = script(tmp_path / "pyenv/shims/python3.7", "echo 'pyenv: python3.7: command not found' >&2; exit 127")
-    monkeypatch.setenv("PATH", f"{shim.parent}{os.pathsep}/usr/bin{os.pathsep}/bin")
-    fake(tmp_path / "pyenv/versions/3.7.16", "3.7.16")
-    assert find("3.7") == ("3.7.16", "")
+    name = f"python3.{sys.version_info.minor}"
+    shim = script(tmp_path / "pyenv/shims" / name, f"echo 'pyenv: {name}: command not found' >&2; exit 127")
+    monkeypatch.setenv("PATH", f"{shim.parent}{os.pathsep}{Path(sys.base_prefix) / 'bin'}")
+    monkeypatch.setattr(sys, "base_prefix", str(tmp_path / "elsewhere"))
+    assert find(name.removeprefix("python"))[0] == ".".join(map(str, sys.version_info[:3]))
 
 
 def test_a_missing_python_names_the_version_and_the_command(tmp_path: Path) -> None:
