@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console
 from rich.text import Text
@@ -16,6 +16,8 @@ from spacerun.text import one_line, size
 if TYPE_CHECKING:
     from rich.status import Status
 
+# After a line of the app's log the running line stays away for a moment: a busy log is progress enough.
+_QUIET_SECONDS = 0.5
 # A stage that runs longer than this without a word gets a line of its own where lines cannot be redrawn.
 _PLAIN_UPDATE_SECONDS = 10.0
 
@@ -41,6 +43,7 @@ class ConsoleProgress:
         self._said: dict[str, float] = {}
         self._lock = threading.RLock()
         self._status: Status | None = None
+        self._hidden_until = 0.0
         self._redraw = can_redraw(self.console) and not quiet
 
     def start(self, stage: str, text: str) -> None:
@@ -58,8 +61,11 @@ class ConsoleProgress:
         with self._lock:
             if stage not in self._running:
                 return
+            news = line != self._running[stage] and done is None
             self._running[stage] = line
-            if self._redraw:
+            if self.verbose and news:
+                self._line(Text(f"  {stage}: {line}", style="dim"))
+            elif self._redraw:
                 self._show()
             elif not self._quiet and time.monotonic() - self._said[stage] > _PLAIN_UPDATE_SECONDS:
                 self._said[stage] = time.monotonic()
@@ -85,23 +91,29 @@ class ConsoleProgress:
         self.warnings.append(text)
         self._line(Text.assemble(("! ", "yellow bold"), text))
 
+    def log(self, line: str, stream: TextIO) -> None:
+        """Write a line of the app's log to `stream`, which may be the same terminal."""
+        with self._lock:
+            self._hide()
+            self._hidden_until = time.monotonic() + _QUIET_SECONDS
+            stream.write(line + "\n")
+            stream.flush()
+
     def close(self) -> None:
         """Take the running line off the screen: what follows owns the terminal."""
         with self._lock:
             self._running.clear()
-            self._show()
+            self._hide()
 
     def _line(self, text: Text) -> None:
         with self._lock:
             self.console.print(text)
 
     def _show(self) -> None:
-        if not self._redraw:
+        if not self._redraw or time.monotonic() < self._hidden_until:
             return
         if not self._running:
-            if self._status:
-                self._status.stop()
-                self._status = None
+            self._hide()
             return
         width = max(20, self.console.width - 4)
         line = " · ".join(self._running.values())
@@ -111,6 +123,11 @@ class ConsoleProgress:
             self._status.start()
         else:
             self._status.update(Text(line))
+
+    def _hide(self) -> None:
+        if self._status:
+            self._status.stop()
+            self._status = None
 
 
 def stdout_console() -> Console:

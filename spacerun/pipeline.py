@@ -119,7 +119,7 @@ def locate(options: Options, clock: StageClock) -> Located:
                 offline=offline,
             )
             remember(found, asked=reference.id if isinstance(reference, SpaceRef) else found.id)
-            stage.text = str(checkout.directory)
+            stage.text = f"{found.files} files"
     with clock.stage("source", "reading the code") as stage:
         card = read_card(checkout.directory)
         for warning in card.warnings:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+_TICK_SECONDS = 0.5
 
 
 class Progress(Protocol):
@@ -78,6 +82,22 @@ class StageClock:
         """A stage that took `seconds` is done; `text` says what came out of it."""
         self.seconds[name] = round(seconds, 3)
         self.progress.finish(name, text, self.seconds[name])
+
+
+@contextmanager
+def ticking(progress: Progress, stage: str, text: str) -> Iterator[None]:
+    """Say again and again that `stage` still runs, for as long as the block does."""
+    done = threading.Event()
+
+    def tick() -> None:
+        while not done.wait(_TICK_SECONDS):
+            progress.update(stage, text)
+
+    threading.Thread(target=tick, daemon=True).start()
+    try:
+        yield
+    finally:
+        done.set()
 
 
 class StageResult:

@@ -76,32 +76,32 @@ def _run(session: Session, clock: StageClock, prepared: Prepared, ready: Ready) 
     """Start the app and stay with it until it ends."""
     from spacerun.app.run import supervise
     from spacerun.errors import AppCrashedError
+    from spacerun.progress import ticking
 
     began = time.monotonic()
+    progress = session.progress
     log = sys.stderr if session.as_json else sys.stdout
 
-    def show_line(line: str) -> None:
-        log.write(line + "\n")
-        log.flush()
-
     def show_answer(record: AppRecord) -> None:
-        waiting = ", waiting for the share link" if ready.spec.share else ""
-        clock.record("start", f"it answers at {record.url}{waiting}", time.monotonic() - began)
+        clock.record("start", f"it answers at {record.url}", time.monotonic() - began)
+        if ready.spec.share:
+            progress.start("share", "waiting for the share link")
 
     def show_ready(record: AppRecord) -> None:
         if ready.spec.share:
             clock.record("share", record.share_url or "", time.monotonic() - began - clock.seconds["start"])
         _show_ready(session, clock, prepared, record, end="Ctrl-C")
 
-    session.progress.close()
-    code = supervise(
-        ready.spec,
-        ready.variables,
-        on_line=show_line,
-        on_answer=show_answer,
-        on_ready=show_ready,
-        on_warning=session.progress.warn,
-    )
+    progress.start("start", "starting the app")
+    with ticking(progress, "start", "starting the app"):
+        code = supervise(
+            ready.spec,
+            ready.variables,
+            on_line=lambda line: progress.log(line, log),
+            on_answer=show_answer,
+            on_ready=show_ready,
+            on_warning=progress.warn,
+        )
     if code:
         raise AppCrashedError(
             f"The app ended with status {code}.", hint=f"Read its log: spacerun logs {ready.spec.id}", stage="start"
@@ -137,6 +137,7 @@ def _panel(prepared: Prepared, record: AppRecord, *, end: str) -> Panel:
     if record.share_url:
         table.add_row("Public", Text(record.share_url, style="bold green"))
         table.add_row("", Text("Anyone who has the public link can use the app.", style="dim"))
+    table.add_row("Folder", Text(prepared.located.checkout.directory.as_posix(), style="dim"))
     table.add_row("Log", Text(record.log, style="dim"))
     table.add_row("Stop", Text(end, style="dim"))
     return Panel(
