@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from typing import TYPE_CHECKING
 
@@ -16,10 +17,12 @@ from spacerun.space.tree import (
     TreeState,
     checkout_of,
     git_dir_of,
+    read_state,
     space_folder,
     tree_directory,
     write_state,
 )
+from spacerun.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,25 +61,42 @@ def check_out(
         FetchError: The commit cannot be had.
     """
     git.require_git()
-    with locked(
-        f"space-{found.id.replace('/', '--')}", on_wait=lambda: progress.note(f"Another run fetches {found.id}.")
+    directory = directory and directory.absolute()
+    with (
+        git.disk_errors(f"the files of {found.id}"),
+        locked(
+            f"space-{found.id.replace('/', '--')}", on_wait=lambda: progress.note(f"Another run fetches {found.id}.")
+        ),
     ):
         target = directory or tree_directory(found)
         existing = checkout_of(found.id, target)
-        if existing is not None and existing.commit == found.commit:
+        state = read_state(target)
+        if existing is not None and state is not None and state.advancing_to:
+            existing = _advance(existing, state.advancing_to, unedited=unedited)
+        if existing is not None and existing.commit == found.commit and _is_for(found, directory):
             return existing
         if offline:
             raise FetchError(
                 f"{found.id}@{found.commit[:8]} is not on this disk.", hint="Launch it once without --offline."
             )
-        if directory is not None:
-            if in_use(directory):
-                raise RefusedError(
-                    f"An app runs in {directory}, and updating would change its files.",
-                    hint="Stop it first with: spacerun stop (see `spacerun ps`), or give another --dir.",
-                )
-            return _check_out_in(found, directory, existing, token=token, progress=progress, unedited=unedited)
-        return _check_out_tree(found, token=token, progress=progress, unedited=unedited)
+        if directory is None:
+            return _check_out_tree(found, token=token, progress=progress, unedited=unedited)
+        if in_use(directory):
+            raise RefusedError(
+                f"An app runs in {directory}, and updating would change its files.",
+                hint="Stop it first with: spacerun stop (see `spacerun ps`), or give another --dir.",
+            )
+        return _check_out_in(found, directory, existing, token=token, progress=progress, unedited=unedited)
+
+
+def _is_for(found: FoundSpace, directory: Path | None) -> bool:
+    """Whether the user's folder holds this very Space, and not one with the same commit, as a duplicate has."""
+    return directory is None or _marker(directory).read_text().strip() == found.id
+
+
+def _marker(directory: Path) -> Path:
+    """The file that makes a folder of the user's one that spacerun may update; it names the Space."""
+    return directory / ".git" / "spacerun-space"
 
 
 def _check_out_tree(found: FoundSpace, *, token: str | None, progress: Progress, unedited: Unedited) -> Checkout:
@@ -95,7 +115,10 @@ def _check_out_tree(found: FoundSpace, *, token: str | None, progress: Progress,
         repo.git.worktree("add", "--force", "--force", "--detach", "--", str(directory), found.commit)
     except git.command_error() as error:
         raise git.fetch_error(error, f"The files of {found.id}") from error
-    return _complete(found, repo, directory, carried, progress)
+    carried.apply_to(directory)
+    if carried.paths:
+        progress.note(f"Carried {len(carried.paths)} changed files over from the tree before.")
+    return _complete(found.id, repo, directory, found.commit)
 
 
 def _check_out_in(
@@ -107,31 +130,48 @@ def _check_out_in(
     progress: Progress,
     unedited: Unedited,
 ) -> Checkout:
-    git_dir = directory / ".git"
-    marker = git_dir / "spacerun-space"
-    if not marker.is_file() and directory.exists() and any(directory.iterdir()):
+    _refuse_strangers_folder(found, directory)
+    write_atomic(_marker(directory), found.id.encode())
+    repo = fetch(found, directory / ".git", token=token, progress=progress)
+    refuse_escaping_links(repo, found.commit)
+    empty = Checkout(found.id, None, directory, directory / ".git")
+    return _advance(existing or empty, found.commit, unedited=unedited)
+
+
+def _refuse_strangers_folder(found: FoundSpace, directory: Path) -> None:
+    if not os.path.lexists(directory):
+        return
+    if not directory.is_dir():
+        raise RefusedError(f"{directory} is not a folder.", hint="Give another --dir.")
+    if _marker(directory).is_file():
+        held = _marker(directory).read_text().strip()
+        if held != found.id:
+            raise RefusedError(f"{directory} holds {one_line(held)}, not {found.id}.", hint="Give another --dir.")
+    # A kill before the marker was written leaves a `.git` that is no repository yet.
+    elif any(path.name != ".git" for path in directory.iterdir()) or (directory / ".git" / "HEAD").exists():
         raise RefusedError(
             f"{directory} is not empty, and not a clone that spacerun made.",
             hint="Give another --dir, or launch the folder itself by its path.",
         )
-    git_dir.mkdir(parents=True, exist_ok=True)
-    if marker.is_file() and marker.read_text().strip() != found.id:
-        raise RefusedError(
-            f"{directory} holds {marker.read_text().strip()}, not {found.id}.", hint="Give another --dir."
-        )
-    marker.write_text(found.id)
-    repo = fetch(found, git_dir, token=token, progress=progress)
-    refuse_escaping_links(repo, found.commit)
-    before = existing.commit if existing else None
-    for path, content in unedited(directory).items():
-        write_atomic(directory / path, content, mode=(directory / path).stat().st_mode & 0o777)
-    changes = update.changes(existing, unedited) if existing else update.Changes.none()
-    changes.refuse_conflicts(repo, before, found)
+
+
+def _advance(existing: Checkout, commit: str, *, unedited: Unedited) -> Checkout:
+    """Bring the user's folder to a commit that its repository holds."""
+    directory, before = existing.directory, existing.commit
+    git.remove_leftovers(directory / ".git")
+    repo = git.repository(directory, git.git_environment("https://"))
+    keep = update.Changes.none()
+    if before:
+        keep = update.changes(existing, unedited)
+        keep.refuse_conflicts(repo, before, commit, space=existing.space)
+        for path, content in unedited(directory).items():
+            file = directory / path
+            write_atomic(file, content, mode=file.stat().st_mode & 0o777, scratch=directory / ".git")
     try:
-        update.advance(repo, directory, before, found.commit, keep=changes)
+        update.advance(repo, directory, before, commit, keep=keep)
     except git.command_error() as error:
-        raise git.fetch_error(error, f"The files of {found.id}") from error
-    return _complete(found, repo, directory, update.Changes.none(), progress)
+        raise git.fetch_error(error, f"The files of {existing.space}") from error
+    return _complete(existing.space, repo, directory, commit)
 
 
 def _changes_to_carry(found: FoundSpace, repo: Repo, unedited: Unedited) -> update.Changes:
@@ -143,14 +183,14 @@ def _changes_to_carry(found: FoundSpace, repo: Repo, unedited: Unedited) -> upda
     if previous is None:
         return update.Changes.none()
     changes = update.changes(previous, unedited)
-    changes.refuse_conflicts(repo, before, found)
+    changes.refuse_conflicts(repo, before, found.commit, space=found.id)
     return changes
 
 
-def _complete(found: FoundSpace, repo: Repo, directory: Path, carried: update.Changes, progress: Progress) -> Checkout:
-    carried.apply_to(directory)
-    if carried.paths:
-        progress.note(f"Carried {len(carried.paths)} changed files over from the tree before.")
-    pointers = find_pointers(repo, found.commit)
-    write_state(directory, TreeState(found.commit, pointers))
-    return Checkout(found.id, found.commit, directory, git_dir_of(found.id, directory), pointers)
+def _complete(space: str, repo: Repo, directory: Path, commit: str) -> Checkout:
+    pointers = find_pointers(repo, commit)
+    known = read_state(directory)
+    same = set(known.pointers) & set(pointers) if known else set()
+    filled = {pointer.path: known.filled[pointer.path] for pointer in same if known and pointer.path in known.filled}
+    write_state(directory, TreeState(commit, pointers, filled))
+    return Checkout(space, commit, directory, git_dir_of(space, directory), pointers)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from spacerun.errors import RefusedError
 from spacerun.space import git
+from spacerun.space.entries import content, entries
 from spacerun.text import one_line
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def fetch(found: FoundSpace, git_dir: Path, *, token: str | None, progress: Prog
         FetchError: The server does not give it.
     """
     environment = git.git_environment(found.url, token=token)
-    _remove_leftovers(git_dir)
+    git.remove_leftovers(git_dir)
     _require_repository(git_dir, environment)
     repo = git.repository(git_dir, environment)
     if _has_commit(repo, found.commit):
@@ -118,29 +119,15 @@ def _require_repository(git_dir: Path, environment: dict[str, str]) -> None:
         runner.init("--quiet", "--bare", "--initial-branch=main", str(git_dir))
 
 
-def _remove_leftovers(git_dir: Path) -> None:
-    # Only called under this Space's own lock, so no living spacerun holds them: they are what a kill -9 left.
-    for pattern in (
-        "*.lock",
-        "worktrees/*/*.lock",
-        "refs/**/*.lock",
-        "objects/pack/tmp_*",
-        "objects/*/tmp_obj_*",
-        "*.tmp",
-    ):
-        for leftover in git_dir.glob(pattern):
-            leftover.unlink(missing_ok=True)
-
-
 def refuse_escaping_links(repo: Repo, commit: str) -> None:
     """Raise `RefusedError` if a symbolic link of `commit` leads out of the working tree.
 
     Git LFS has written through such links (CVE-2025-26625), and a server that serves its folder would follow them.
     """
     targets = {
-        str(item.path): item.data_stream.read().decode("utf-8", "surrogateescape")
-        for item in git.blobs(repo, commit)
-        if item.mode == item.link_mode
+        path: content(repo, entry.blob).decode("utf-8", "surrogateescape")
+        for path, entry in entries(repo, commit).items()
+        if entry.is_link
     }
     for path, target in targets.items():
         if _escapes(path, targets):

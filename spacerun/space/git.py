@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import base64
+import errno
 import os
 import shutil
 import subprocess
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from git import Blob, Git, Repo
+    from git import Git, Repo
 
     from spacerun.progress import Progress
 
@@ -63,6 +64,16 @@ _NO_ACCESS = (
     "could not read Password",
     "returned error: 401",
     "returned error: 403",
+)
+# Prefix of folders in a repository in which files are made before they are moved into the working tree.
+SCRATCH = "spacerun-new-"
+_LEFTOVERS = (
+    "*.lock",
+    "worktrees/*/*.lock",
+    "refs/**/*.lock",
+    "objects/pack/tmp_*",
+    "objects/*/tmp_obj_*",
+    "*.tmp",
 )
 
 
@@ -200,13 +211,16 @@ def repository(git_dir: Path, environment: Mapping[str, str]) -> Repo:
     return repo
 
 
-def blobs(repo: Repo, commit: str) -> Iterator[Blob]:
-    """The files and symbolic links of `commit`."""
-    from git import Blob
+def remove_leftovers(git_dir: Path) -> None:
+    """Remove what a `kill -9` left in a repository: locks, and files that were being written.
 
-    for item in repo.commit(commit).tree.traverse():
-        if isinstance(item, Blob):
-            yield item
+    Only to be called under the Space's own lock, so that no living spacerun holds them.
+    """
+    for pattern in _LEFTOVERS:
+        for leftover in git_dir.glob(pattern):
+            leftover.unlink(missing_ok=True)
+    for scratch in git_dir.glob(f"{SCRATCH}*"):
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def command_error() -> type[Exception]:
@@ -223,10 +237,7 @@ def fetch_error(error: Exception, what: str) -> FetchError | NotFoundError | Pre
     fatal = [line for line in lines if "fatal:" in line or "error:" in line] or lines[-1:]
     text = one_line(fatal[0].partition("stderr:")[2] or fatal[0]) if fatal else type(error).__name__
     if "No space left on device" in said:
-        return PrerequisiteError(
-            f"The disk is full: {what} could not be written.",
-            hint="Free some space, for example with: spacerun prune",
-        )
+        return disk_full(what)
     if any(sign in said for sign in _NO_ACCESS):
         return NotFoundError(
             f"{what} may not be read: it is private, or its owner wants to know who uses it.",
@@ -235,3 +246,22 @@ def fetch_error(error: Exception, what: str) -> FetchError | NotFoundError | Pre
     return FetchError(
         f"{what} could not be fetched: {text}", hint="Check the network and try again; what has arrived is kept."
     )
+
+
+def disk_full(what: str) -> PrerequisiteError:
+    """What to say when the disk has no room for `what`."""
+    return PrerequisiteError(
+        f"The disk is full: {what} could not be written.",
+        hint="Free some space, for example with: spacerun prune",
+    )
+
+
+@contextmanager
+def disk_errors(what: str) -> Iterator[None]:
+    """Turn a full disk met while `what` is written into an error that says so."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise disk_full(what) from error
+        raise

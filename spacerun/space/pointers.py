@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from spacerun.space import git
+from spacerun.space.entries import content, entries
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,7 +18,7 @@ _LARGEST_POINTER = 1024
 _SMALLEST_POINTER = 100
 _POINTER = re.compile(
     rb"version https://git-lfs\.github\.com/spec/v1\n(?:[a-z0-9.-]+ [^\n]*\n)*?"
-    rb"oid sha256:([0-9a-f]{64})\nsize ([0-9]+)\n"
+    rb"oid sha256:([0-9a-f]{64})\nsize ([0-9]{1,18})(?:\n|\Z)"
 )
 
 
@@ -37,21 +37,21 @@ class Pointer:
     size: int
 
 
-def parse_pointer(path: str, content: bytes) -> Pointer | None:
-    """The pointer that `content` is, or None if it is an ordinary file."""
-    match = _POINTER.match(content) if len(content) < _LARGEST_POINTER else None
+def parse_pointer(path: str, text: bytes) -> Pointer | None:
+    """The pointer that `text` is, or None if it is an ordinary file."""
+    match = _POINTER.match(text) if len(text) < _LARGEST_POINTER else None
     return Pointer(path, match[1].decode(), int(match[2])) if match else None
 
 
 def find_pointers(repo: Repo, commit: str) -> tuple[Pointer, ...]:
     """All pointer files of `commit`, whatever its `.gitattributes` say: the Hub goes by the content as well."""
-    found = []
-    for item in git.blobs(repo, commit):
-        if item.mode != item.link_mode and _SMALLEST_POINTER <= item.size < _LARGEST_POINTER:
-            pointer = parse_pointer(str(item.path), item.data_stream.read())
-            if pointer:
-                found.append(pointer)
-    return tuple(found)
+    candidates = (
+        (path, entry.blob)
+        for path, entry in entries(repo, commit).items()
+        if not entry.is_link and _SMALLEST_POINTER <= entry.size < _LARGEST_POINTER
+    )
+    found = (parse_pointer(path, content(repo, blob)) for path, blob in candidates)
+    return tuple(pointer for pointer in found if pointer)
 
 
 def is_pointer(path: Path) -> bool:

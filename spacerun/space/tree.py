@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from spacerun.paths import home, read_json, write_json
@@ -49,6 +49,7 @@ class TreeState:
         filled: Modification times (ns) of large files that were put in place without git-lfs, by path.
         large_files: Whether every large file is in place.
         edit: The edit in force, as `spacerun.source` describes it.
+        advancing_to: The commit that the tree is being brought to; a kill meanwhile leaves files of both.
     """
 
     commit: str
@@ -56,6 +57,7 @@ class TreeState:
     filled: Mapping[str, int] = field(default_factory=dict)
     large_files: bool = False
     edit: Mapping[str, str] | None = None
+    advancing_to: str | None = None
 
 
 def space_folder(space: str) -> Path:
@@ -64,11 +66,10 @@ def space_folder(space: str) -> Path:
 
 
 def state_file(checkout_directory: Path) -> Path:
-    """Where the state of a working tree is kept: beside it, or inside the `.git` of one that stands alone."""
-    inside = checkout_directory / ".git"
-    if inside.is_dir():
-        return inside / "spacerun.json"
-    return checkout_directory.with_name(checkout_directory.name + ".json")
+    """Where the state of a working tree is kept: beside one of spacerun's own, inside the `.git` of a user's folder."""
+    if checkout_directory.is_relative_to(home().spaces):
+        return checkout_directory.with_name(checkout_directory.name + ".json")
+    return checkout_directory / ".git" / "spacerun.json"
 
 
 def read_state(directory: Path) -> TreeState | None:
@@ -76,7 +77,8 @@ def read_state(directory: Path) -> TreeState | None:
     raw = read_json(state_file(directory))
     if not raw or not directory.is_dir():
         return None
-    return TreeState(**{**raw, "pointers": tuple(Pointer(**pointer) for pointer in raw["pointers"])})
+    known = {field.name: raw[field.name] for field in fields(TreeState) if field.name in raw}
+    return TreeState(**{**known, "pointers": tuple(Pointer(**pointer) for pointer in raw["pointers"])})
 
 
 def update_state(directory: Path, **changes: Any) -> None:  # noqa: ANN401 - the fields of TreeState
