@@ -16,7 +16,7 @@ from spacerun.errors import PackagesError, PrerequisiteError, SpacerunError
 from spacerun.text import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from spacerun.progress import Progress
 
@@ -110,7 +110,7 @@ def find_python(
 
 
 def find_installed(version: str) -> Interpreter | None:
-    """The Python of that version on this machine, or None: uv's own search, then pyenv's and conda's folders."""
+    """The Python of that version on this machine, or None."""
     tried: set[Path] = set()
     for candidate in _candidates(version):
         if candidate in tried:
@@ -147,11 +147,18 @@ def probe(path: Path) -> Interpreter | None:
 
 
 def _candidates(version: str) -> Iterator[Path]:
+    # pyenv's folders before uv's search, which runs each of pyenv's shims on PATH (a second); conda's Pythons last,
+    # since they bring a C++ library of their own.
+    yield from _in_folders(version, _own_and_pyenv())
     found = _found_by_uv(version)
     if found:
         yield found
+    yield from _in_folders(version, _conda())
+
+
+def _in_folders(version: str, folders: Iterable[Path]) -> Iterator[Path]:
     minor = ".".join(version.split(".")[:2])
-    for folder in _folders():
+    for folder in folders:
         executable = folder / "bin" / f"python{minor}"
         if executable.exists():
             yield executable
@@ -168,10 +175,13 @@ def _found_by_uv(version: str) -> Path | None:
     return Path(found.strip())
 
 
-def _folders() -> Iterator[Path]:
+def _own_and_pyenv() -> Iterator[Path]:
     yield Path(sys.base_prefix)
     pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
     yield from sorted(pyenv.glob("versions/*"), key=_by_version, reverse=True)
+
+
+def _conda() -> Iterator[Path]:
     told = os.environ.get("CONDA_PREFIX")
     roots = [Path.home() / name for name in _CONDA_FOLDERS] + [Path("/opt/conda")]
     if told:
