@@ -160,7 +160,8 @@ def parse_line(root: Path, text: str, *, named_by: str = "requirements.txt") -> 
     target = named["url"] if named else what.split(";")[0].split(" ")[0]
     name = normalize(named["name"]) if named else None
     if _REMOTE.match(target):
-        return Line(text, Kind.REMOTE, name or _egg(target), editable=editable is not None)
+        # uv knows no editable git requirement; the difference to a plain one is where the sources lie.
+        return Line(what, Kind.REMOTE, name or _egg(target))
     if target.startswith("file:") or editable or _looks_local(target):
         path = _inside(root, _EXTRAS.sub("", _from_url(target)), named_by)
         return Line(text, Kind.LOCAL, name, path, editable is not None)

@@ -46,7 +46,6 @@ def test_an_absent_file_has_no_requirements(space: Path) -> None:
         ("Torch_Vision==0.15 ; python_version < '4'", Kind.PACKAGE, "torch-vision"),
         ("gradio[oauth]>=3", Kind.PACKAGE, "gradio"),
         ("git+https://github.com/huggingface/peft.git#egg=peft", Kind.REMOTE, "peft"),
-        ("-e git+https://github.com/owner/name", Kind.REMOTE, None),
         ("flash-attn @ https://host/flash_attn-2-cp310-cp310-linux_x86_64.whl", Kind.REMOTE, "flash-attn"),
         ("https://host/x-1-py3-none-any.whl", Kind.REMOTE, None),
         ("-e .", Kind.LOCAL, None),
@@ -60,6 +59,11 @@ def test_each_line_is_judged(space: Path, text: str, kind: Kind, name: str | Non
     (space / "requirements.txt").write_text(text)
     (line,) = read_requirements(space, "requirements.txt").lines
     assert (line.kind, line.name, line.text) == (kind, name, text)
+
+
+def test_an_editable_git_requirement_becomes_a_plain_one_for_uv(space: Path) -> None:
+    (space / "requirements.txt").write_text("-e git+https://github.com/owner/name.git#egg=name\n")
+    assert texts(space) == ["git+https://github.com/owner/name.git#egg=name"]
 
 
 def test_includes_and_constraints_are_flattened_in_order(space: Path) -> None:
