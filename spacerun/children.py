@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import subprocess
+import sys
 import threading
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
@@ -42,6 +44,20 @@ def child(command: Sequence[str], **options: Any) -> Iterator[subprocess.Popen[b
                 stream.close()
 
 
+def bound(program: str, *arguments: str) -> list[str]:
+    """A command that the kernel (Linux) ends when the thread that starts it ends, also by `kill -9`.
+
+    Args:
+        program: Absolute path.
+        *arguments: Its arguments.
+    """
+    if sys.platform != "linux":
+        return [program, *arguments]
+    from spacerun.app import exec_bound
+
+    return [sys.executable, "-I", "-S", exec_bound.__file__, str(os.getpid()), program, *arguments]
+
+
 def kill(process: subprocess.Popen[bytes]) -> None:
     """Kill `process`, the leader of its session, and its group; nothing if it has ended."""
     if process.poll() is None:
@@ -56,3 +72,7 @@ def stop_all() -> None:
         running = list(_running)
     for process in running:
         kill(process)
+
+
+# The threads that would do it are daemonic: they do not outlive the main thread, a child in its own session does.
+atexit.register(stop_all)

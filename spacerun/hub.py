@@ -133,7 +133,7 @@ def _no_answer(error: Exception, what: str) -> FetchError | None:
             f"Asked for {what}, {where} answered: {one_line(str(error))}",
             hint="Try again in a minute; HF_ENDPOINT tells which Hub is asked.",
         )
-    if _is_transport_error(error):
+    if is_transport_error(error):
         return FetchError(
             f"T{where[1:]} cannot be reached: {one_line(str(error)) or type(error).__name__}",
             hint="Check the network, or add --offline to use what is on this disk.",
@@ -146,7 +146,8 @@ def _no_answer(error: Exception, what: str) -> FetchError | None:
     return None
 
 
-def _is_transport_error(error: Exception) -> bool:
+def is_transport_error(error: Exception) -> bool:
+    """Whether `error` says that the line failed, and not that the Hub said no."""
     # huggingface_hub 1.x speaks through httpx, 2.x through httpx2; neither wraps connection errors.
     if isinstance(error, ConnectionError):
         return True

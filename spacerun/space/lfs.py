@@ -2,34 +2,36 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 import shutil
 import subprocess
-import tempfile
 import threading
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from contextlib import contextmanager
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from spacerun import hub
-from spacerun.children import child
+from spacerun.children import bound, child
 from spacerun.errors import FetchError, PrerequisiteError
-from spacerun.paths import home
-from spacerun.space import git
+from spacerun.lanes import Lanes
+from spacerun.paths import home, locked
+from spacerun.space import git, objects
 from spacerun.space.pointers import is_pointer
+from spacerun.space.tree import read_state
 from spacerun.text import one_line, size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterator
+    from pathlib import Path
 
     from spacerun.progress import Progress
     from spacerun.space.pointers import Pointer
     from spacerun.space.tree import Checkout
 
 _POLL_SECONDS = 0.2
-_CHUNK_BYTES = 1 << 20
 _PARALLEL_DOWNLOADS = 4
+# How often a line that breaks is taken up again within one run, as long as something came each time.
+_ATTEMPTS = 8
 # Free space that must remain after the download, in bytes: the environment and the app need some.
 _SPARE_BYTES = 256 << 20
 
@@ -47,38 +49,39 @@ def fill(
         offline: Take what this disk holds, fetch nothing.
 
     Returns:
-        Modification times (ns), by path, of the files that were put in place without git-lfs.
+        Modification times (ns), by path, of the files that were put in place without git-lfs, now or before.
 
     Raises:
         FetchError: A file is still a pointer afterwards, or is not what the pointer names.
         PrerequisiteError: The disk is too small.
     """
-    waiting = still_pointers(checkout)
-    filled = _take_from_store(checkout, waiting)
-    waiting = still_pointers(checkout)
-    if not waiting:
+    state = read_state(checkout.directory)
+    filled = dict(state.filled) if state else {}
+    if not still_pointers(checkout):
         return filled
-    if offline:
+    with (
+        git.disk_errors("the large files"),
+        locked(
+            f"space-{checkout.space.replace('/', '--')}",
+            on_wait=lambda: progress.note(f"Another run fetches {checkout.space}."),
+        ),
+    ):
+        if checkout.git_dir:
+            git.remove_leftovers(checkout.git_dir)
+        filled |= _take_from_store(checkout)
+        waiting = still_pointers(checkout)
+        if waiting and offline:
+            raise FetchError(
+                f"{len(waiting)} large files are not on this disk, for example {one_line(waiting[0].path)}.",
+                hint="Launch once without --offline.",
+            )
+        if waiting:
+            filled |= _fetch(checkout, waiting, url=url, token=token, progress=progress)
+        objects.forget_arrived(checkout.space)
+    left = still_pointers(checkout)
+    if left:
         raise FetchError(
-            f"{len(waiting)} large files are not on this disk, for example {one_line(waiting[0].path)}.",
-            hint="Launch once without --offline.",
-        )
-    _require_space(checkout, waiting)
-    failure = (
-        _pull(checkout, url, token, waiting, progress)
-        if git.ensure_installed("git-lfs", progress, stage="lfs")
-        else "git-lfs is not installed"
-    )
-    waiting = still_pointers(checkout)
-    if waiting:
-        progress.note(
-            f"{failure or 'git-lfs left pointers'}: fetching {len(waiting)} large files through the Hub instead."
-        )
-        filled |= _download_through_hub(checkout, waiting, token, progress)
-    waiting = still_pointers(checkout)
-    if waiting:
-        raise FetchError(
-            f"{one_line(waiting[0].path)} is still a Git LFS pointer ({len(waiting)} in all).",
+            f"{one_line(left[0].path)} is still a Git LFS pointer ({len(left)} in all).",
             hint="Run the command again; if it stays so, the Hub does not hold the file.",
         )
     return filled
@@ -89,169 +92,177 @@ def still_pointers(checkout: Checkout) -> list[Pointer]:
     return [pointer for pointer in checkout.pointers if is_pointer(checkout.directory / pointer.path)]
 
 
-def _pull(checkout: Checkout, url: str, token: str | None, waiting: list[Pointer], progress: Progress) -> str | None:
-    """Run `git lfs pull`; its complaint if it failed. It exits 0 as well when it skipped everything."""
-    settings = {
+def _fetch(
+    checkout: Checkout, waiting: list[Pointer], *, url: str, token: str | None, progress: Progress
+) -> dict[str, int]:
+    arriving = objects.incoming(checkout.space)
+    objects.part(arriving, "").parent.mkdir(parents=True, exist_ok=True)
+    objects.keep_parts(arriving, waiting)
+    _require_space(checkout, waiting, objects.received(arriving, waiting))
+    failure: str | None = "git-lfs is not installed"
+    with _watched(arriving, waiting, progress):
+        if git.ensure_installed("git-lfs", progress, stage="lfs"):
+            failure = _pull(checkout, arriving, waiting, url=url, token=token, progress=progress)
+        left = still_pointers(checkout)
+        if not left:
+            return {}
+        progress.note(
+            f"{failure or 'git-lfs left pointers'}: fetching {len(left)} large files through the Hub instead."
+        )
+        _download(checkout, arriving, left, url=url, token=token, progress=progress)
+    return _take_from_store(checkout)
+
+
+def _take_from_store(checkout: Checkout) -> dict[str, int]:
+    """Copy what is in the shared store, also from other working trees."""
+    found = ((pointer, objects.stored(pointer)) for pointer in still_pointers(checkout))
+    return {pointer.path: objects.place(checkout, pointer, source) for pointer, source in found if source}
+
+
+def _pull(
+    checkout: Checkout, arriving: Path, waiting: list[Pointer], *, url: str, token: str | None, progress: Progress
+) -> str | None:
+    """Run `git lfs pull`, again as long as it fails and yet gets further; its last complaint, if it has one."""
+    environment = git.scrubbed_environment() | git.git_environment(url, token=token, settings=_settings(arriving, url))
+    program = shutil.which("git-lfs") or "git-lfs"
+    complaint: str | None = None
+    for attempt in range(_ATTEMPTS):
+        before = objects.received(arriving, waiting)
+        if attempt:
+            progress.note(f"{complaint}; going on from {size(before)}.")
+        # It exits 0 as well when it skipped everything; without filters in the configuration it does.
+        for arguments in (("install", "--local", "--skip-repo", "--force"), ("pull",)):
+            complaint = _run(bound(program, *arguments), checkout.directory, environment)
+            if complaint:
+                break
+        objects.keep_parts(arriving, waiting)
+        for pointer in waiting:
+            objects.store(arriving, pointer)
+        if not complaint or objects.received(arriving, waiting) <= before:
+            break
+    return complaint
+
+
+def _settings(arriving: Path, url: str) -> dict[str, str]:
+    return {
         # What a `.lfsconfig` in the repository says of these, a stranger says: ours win (git-lfs-config(5)).
         "lfs.url": f"{url}.git/info/lfs",
         "lfs.fetchinclude": "",
         "lfs.fetchexclude": "",
         "lfs.skipdownloaderrors": "false",
-        "lfs.storage": str(home().lfs),
+        "lfs.storage": str(arriving),
         "lfs.locksverify": "false",
         "lfs.transfer.maxretries": "3",  # eight, the default, take over a minute to say that an object is gone
         "filter.lfs.smudge": "git-lfs smudge --skip -- %f",
         "filter.lfs.process": "git-lfs filter-process --skip",
         "filter.lfs.clean": "git-lfs clean -- %f",
     }
-    home().lfs.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="spacerun-lfs-") as folder:
-        report = Path(folder) / "progress"
-        environment = git.git_environment(url, token=token, settings=settings)
-        environment |= {"GIT_LFS_PROGRESS": str(report)}
-        done = threading.Event()
-        watcher = threading.Thread(
-            target=_watch_progress, args=(report, sum(p.size for p in waiting), done, progress), daemon=True
-        )
-        watcher.start()
-        try:
-            for command in (["git", "lfs", "install", "--local", "--skip-repo", "--force"], ["git", "lfs", "pull"]):
-                with child(
-                    command,
-                    cwd=checkout.directory,
-                    env=git.scrubbed_environment() | environment,
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.PIPE,
-                ) as process:
-                    _, said = process.communicate()
-                if process.returncode:
-                    return _complaint(said.decode(errors="replace"))
-        finally:
-            done.set()
-            watcher.join()
-    return None
 
 
-def _complaint(said: str) -> str:
-    """What git-lfs said when it failed, as one line; a full disk is an error of its own."""
-    if "no space left" in said.lower():
-        raise PrerequisiteError(
-            "The disk is full: the large files could not be written.",
-            hint="Free some space, for example with: spacerun prune",
-        )
-    lines = [line for line in said.splitlines() if line.strip()]
-    return f"git-lfs failed ({one_line(lines[0]) if lines else 'without a word'})"
+def _run(command: list[str], folder: Path, environment: dict[str, str]) -> str | None:
+    """Run git-lfs; what it complained of, as one line, if it failed."""
+    with child(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+        _, output = process.communicate()
+    said = output.decode(errors="replace")
+    if process.returncode < 0:
+        raise FetchError("git-lfs was stopped.", hint="Run the command again; what has arrived is kept.")
+    if process.returncode and "no space left" in said.lower():
+        raise git.disk_full("the large files")
+    lines = [line for line in said.splitlines() if line.strip()] or ["without a word"]
+    return f"git-lfs failed ({one_line(lines[0])})" if process.returncode else None
 
 
-def _watch_progress(report: Path, total: int, done: threading.Event, progress: Progress) -> None:
-    """Sum up what git-lfs writes to `GIT_LFS_PROGRESS`: `download 1/2 123/456 path` (git-lfs-config(5))."""
-    received: dict[str, int] = {}
-    position = 0
-    while not done.wait(_POLL_SECONDS):
-        try:
-            with report.open("rb") as stream:
-                stream.seek(position)
-                lines = stream.read()
-        except OSError:
-            continue
-        complete = lines.rfind(b"\n") + 1
-        position += complete
-        for line in lines[:complete].decode("utf-8", "replace").splitlines():
-            words = line.split(" ", 3)
-            if len(words) == 4 and words[0] == "download":  # noqa: PLR2004
-                received[words[3]] = int(words[2].partition("/")[0])
-        progress.update("lfs", "fetching large files:", sum(received.values()), total)
+def _download(
+    checkout: Checkout, arriving: Path, waiting: list[Pointer], *, url: str, token: str | None, progress: Progress
+) -> None:
+    """Fetch objects by huggingface_hub, from where what came before ends, and check their hashes."""
+    import logging
 
-
-def _store_path(oid: str) -> Path:
-    """Where git-lfs keeps an object (git-lfs `fs.go`, `ObjectPathname`)."""
-    return home().lfs / "objects" / oid[:2] / oid[2:4] / oid
-
-
-def _take_from_store(checkout: Checkout, waiting: Iterable[Pointer]) -> dict[str, int]:
-    """Copy what another working tree has already fetched."""
-    filled = {}
-    for pointer in waiting:
-        stored = _store_path(pointer.oid)
-        if stored.is_file() and stored.stat().st_size == pointer.size:
-            filled[pointer.path] = _place(stored, checkout.directory / pointer.path)
-    return filled
-
-
-def _place(source: Path, target: Path) -> int:
-    """Copy `source` over the pointer at `target` in one step; the result's modification time in ns."""
-    mode = target.stat().st_mode
-    temporary = target.with_name(f".{target.name[:100]}.spacerun")
-    shutil.copyfile(source, temporary)
-    temporary.chmod(mode)
-    temporary.replace(target)
-    return target.stat().st_mtime_ns
-
-
-def _download_through_hub(
-    checkout: Checkout, waiting: list[Pointer], token: str | None, progress: Progress
-) -> dict[str, int]:
-    """Fetch the objects of `waiting` with huggingface_hub, which resumes what a cut left, and check their hashes."""
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError
     from huggingface_hub.utils import disable_progress_bars
 
     disable_progress_bars()
-    cache = home().cache / "hub"
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # its warnings are of lines taken up again
+    queue: SimpleQueue[Pointer] = SimpleQueue()
+    for pointer in {pointer.oid: pointer for pointer in waiting}.values():
+        queue.put(pointer)
 
-    def download(pointer: Pointer) -> Path:
-        with hub.hub_errors(f"{checkout.space}: {one_line(pointer.path)}", revision=checkout.commit):
-            return Path(
-                hub.retrying(
-                    lambda: hf_hub_download(
-                        checkout.space,
-                        pointer.path,
-                        repo_type="space",
-                        revision=checkout.commit,
-                        cache_dir=cache,
-                        token=token or False,
-                        endpoint=hub.endpoint(),
-                    ),
-                    HfHubHTTPError,
-                    progress,
-                )
-            ).resolve()
-
-    filled: dict[str, int] = {}
-    received = 0
-    total = sum(pointer.size for pointer in waiting)
-    with ThreadPoolExecutor(_PARALLEL_DOWNLOADS) as pool:
-        for pointer, blob in zip(waiting, pool.map(download, waiting), strict=True):
-            if _sha256(blob) != pointer.oid:
-                blob.unlink()
+    def work() -> None:
+        while True:
+            try:
+                pointer = queue.get_nowait()
+            except Empty:
+                return
+            address = f"{url}/resolve/{checkout.commit}/{quote(pointer.path)}"
+            with hub.hub_errors(f"{one_line(pointer.path)} of {checkout.space}", revision=checkout.commit):
+                part = objects.part(arriving, pointer.oid)
+                _download_part(address, part, pointer, token, progress)
+            if objects.sha256(part) != pointer.oid:
+                part.unlink()
                 raise FetchError(
                     f"{one_line(pointer.path)} arrived with another content than its pointer names.",
                     hint="Run the command again; the wrong file has been removed.",
                 )
-            stored = _store_path(pointer.oid)
-            stored.parent.mkdir(parents=True, exist_ok=True)
-            shutil.move(blob, stored)
-            filled[pointer.path] = _place(stored, checkout.directory / pointer.path)
-            received += pointer.size
-            progress.update("lfs", "fetching large files:", received, total)
-    shutil.rmtree(cache, ignore_errors=True)
-    return filled
+            objects.store(arriving, pointer, part)
+
+    with Lanes() as lanes:
+        for _ in range(_PARALLEL_DOWNLOADS):
+            lanes.run(work)
 
 
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while chunk := stream.read(_CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
+def _download_part(address: str, part: Path, pointer: Pointer, token: str | None, progress: Progress) -> None:
+    # hf_hub_download starts anew in each run: its unfinished files have random names and are removed on failure.
+    from huggingface_hub.errors import HfHubHTTPError
+    from huggingface_hub.file_download import http_get
+    from huggingface_hub.utils import build_hf_headers
+
+    headers = build_hf_headers(token=token or False)
+
+    def download() -> None:
+        with part.open("ab") as stream:
+            if stream.tell() > pointer.size:
+                stream.truncate(0)
+            if stream.tell() < pointer.size:
+                http_get(address, stream, resume_size=stream.tell(), headers=headers, expected_size=pointer.size)
+
+    for attempt in range(_ATTEMPTS):
+        before = part.stat().st_size if part.exists() else 0
+        try:
+            return hub.retrying(download, HfHubHTTPError, progress)
+        except Exception as error:
+            came = part.stat().st_size - before
+            if not hub.is_transport_error(error) or came <= 0 or attempt == _ATTEMPTS - 1:
+                raise
+    return None
 
 
-def _require_space(checkout: Checkout, waiting: list[Pointer]) -> None:
+@contextmanager
+def _watched(arriving: Path, waiting: list[Pointer], progress: Progress) -> Iterator[None]:
+    """Tell how many bytes have come, as long as the block runs."""
+    total = sum({pointer.oid: pointer.size for pointer in waiting}.values())
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.wait(_POLL_SECONDS):
+            progress.update("lfs", "fetching large files:", objects.received(arriving, waiting), total)
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        done.set()
+        watcher.join()
+
+
+def _require_space(checkout: Checkout, waiting: list[Pointer], received: int) -> None:
+    total = sum(pointer.size for pointer in waiting)
+    coming = sum({pointer.oid: pointer.size for pointer in waiting}.values()) - received
     # Each object lies twice: in the store that all trees share, and in the tree.
-    needed = 2 * sum(pointer.size for pointer in waiting) + _SPARE_BYTES
-    free = shutil.disk_usage(checkout.directory).free
-    if free < needed:
-        raise PrerequisiteError(
-            f"The large files need {size(needed)} of disk, and {checkout.directory} has {size(free)} left.",
-            hint="Free some space with `spacerun prune`, or set SPACERUN_HOME to a larger disk.",
-        )
+    one_disk = checkout.directory.stat().st_dev == home().lfs.stat().st_dev
+    for folder, needed in ((checkout.directory, total + coming * one_disk), (home().lfs, coming)):
+        free = shutil.disk_usage(folder).free
+        if free < needed + _SPARE_BYTES:
+            raise PrerequisiteError(
+                f"The large files need {size(needed + _SPARE_BYTES)} of disk, and {folder} has {size(free)} left.",
+                hint="Free some space with `spacerun prune`, or set SPACERUN_HOME to a larger disk.",
+            )
