@@ -104,6 +104,8 @@ class Session:
         where = f" [{error.stage}]" if error.stage else ""
         console = self.progress.console
         console.print(Text.assemble(("✗ ", "red bold"), (printable(error.message), "bold"), (where, "dim")))
+        if self.progress.verbose and "uv" in error.data:
+            console.print(printable(str(error.data["uv"])), style="dim", markup=False)
         if error.hint:
             console.print(Text.assemble(("→ ", "cyan"), printable(error.hint)))
         raise SystemExit(int(code))

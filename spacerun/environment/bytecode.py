@@ -6,7 +6,8 @@ import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from spacerun.environment.uv import clean_environment, kill
+from spacerun.children import kill
+from spacerun.environment.uv import clean_environment
 
 if TYPE_CHECKING:
     from spacerun.environment.store import Environment

@@ -5,19 +5,18 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import signal
 import subprocess
 import tempfile
-import threading
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from spacerun.children import child
 from spacerun.errors import PackagesError, PrerequisiteError, SpacerunError
 from spacerun.text import one_line, printable, size
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
 STAGE: Final = "environment"
 
@@ -137,7 +136,7 @@ def run_uv(
     lines: list[str] = []
     environment = clean_environment() | (variables or {})
     with tempfile.TemporaryFile() as output:
-        with child(command, cwd=cwd, environment=environment, stdout=output.fileno()) as process:
+        with child(command, cwd=cwd, env=environment, stdout=output.fileno(), stderr=subprocess.PIPE) as process:
             for raw in process.stderr or ():
                 line = printable(raw.decode(errors="replace")).rstrip()
                 lines.append(line)
@@ -148,52 +147,6 @@ def run_uv(
             raise _explained(doing, "\n".join(lines), status)
         output.seek(0)
         return output.read().decode(errors="replace")
-
-
-_running: set[subprocess.Popen[bytes]] = set()
-_running_lock = threading.Lock()
-
-
-@contextmanager
-def child(
-    command: Sequence[str], *, cwd: Path | None, environment: dict[str, str], stdout: int
-) -> Iterator[subprocess.Popen[bytes]]:
-    """A child process in a session of its own, killed with its children when the block is left while it runs."""
-    process = subprocess.Popen(
-        command,
-        cwd=cwd,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=stdout,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
-    with _running_lock:
-        _running.add(process)
-    try:
-        yield process
-    finally:
-        with _running_lock:
-            _running.discard(process)
-        kill(process)
-        if process.stderr:
-            process.stderr.close()
-
-
-def kill(process: subprocess.Popen[bytes]) -> None:
-    """Kill `process`, the leader of its session, and its group; nothing if it has ended."""
-    if process.poll() is None:
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-
-def stop_all() -> None:
-    """Kill every child that runs in some thread, so that those threads end with an error at once."""
-    with _running_lock:
-        running = list(_running)
-    for process in running:
-        kill(process)
 
 
 def _explained(doing: str, text: str, status: int) -> SpacerunError:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from spacerun.environment.uv import UnresolvableError, clean_environment, run_uv, stop_all
+from spacerun.children import stop_all
+from spacerun.environment.uv import UnresolvableError, clean_environment, run_uv
 from spacerun.errors import ExitCode, PackagesError, PrerequisiteError
 
 if TYPE_CHECKING:
