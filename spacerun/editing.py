@@ -63,16 +63,24 @@ def apply(checkout: Checkout, decision: SourceEdit, python: Path) -> SourceEdit:
     edit = decision.edit
     if not decision.in_clone:
         return decision
+    directory = checkout.directory
+    path = directory / edit.file
+    current = path.read_bytes()
+    if _without_edit(directory, edit.file, current) != edit.original:
+        # Someone has changed the file while the environment was made.
+        return SourceEdit(edit, in_clone=False, rewrites=edit.by_hook(f"{edit.file} has changed meanwhile."))
     if edit.edited != edit.original:
         reason = compiles(python, edit.edited, edit.file)
         if reason:
             edit = Edit(edit.file, edit.original, edit.original, edit.by_hook(f"The edit does not compile: {reason}"))
             decision = SourceEdit(edit, in_clone=True, rewrites=edit.rewrites)
-    path = checkout.directory / edit.file
-    # The record comes first: a kill between the two leaves a file that is known to hold no edit yet.
-    update_state(checkout.directory, edit=_to_json(edit) if edit.edited != edit.original else None)
+    mode = path.stat().st_mode & 0o777
+    # The old edit goes, then its record, then comes the new edit: a kill in between leaves nothing of unknown origin.
+    if current not in {edit.original, edit.edited}:
+        write_atomic(path, edit.original, mode=mode, scratch=checkout.git_dir)
+    update_state(directory, edit=_to_json(edit) if edit.edited != edit.original else None)
     if path.read_bytes() != edit.edited:
-        write_atomic(path, edit.edited, mode=path.stat().st_mode & 0o777)
+        write_atomic(path, edit.edited, mode=mode, scratch=checkout.git_dir)
     return decision
 
 
@@ -83,7 +91,9 @@ def unedited(directory: Path) -> Mapping[str, bytes]:
         return {}
     name = state.edit["file"]
     path = directory / name
-    return {name: _without_edit(directory, name, path.read_bytes())} if path.is_file() else {}
+    if path.is_symlink() or not path.is_file():
+        return {}
+    return {name: _without_edit(directory, name, path.read_bytes())}
 
 
 def _without_edit(directory: Path, name: str, current: bytes) -> bytes:
