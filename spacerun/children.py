@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
 _running: set[subprocess.Popen[bytes]] = set()
 _running_lock = threading.Lock()
 
 
-@contextmanager
-def child(command: Sequence[str], **options: Any) -> Iterator[subprocess.Popen[bytes]]:  # noqa: ANN401
-    """A child process in a session of its own, killed with its children when the block is left while it runs.
+def start(command: Sequence[str | Path], **options: Any) -> subprocess.Popen[bytes]:  # noqa: ANN401
+    """Start a child process in a session of its own; it ends by itself, by `kill` or by `stop_all`.
 
     In its own session no prompt of it reaches the terminal, and its whole group can be ended.
 
@@ -33,11 +33,16 @@ def child(command: Sequence[str], **options: Any) -> Iterator[subprocess.Popen[b
     )
     with _running_lock:
         _running.add(process)
+    return process
+
+
+@contextmanager
+def child(command: Sequence[str | Path], **options: Any) -> Iterator[subprocess.Popen[bytes]]:  # noqa: ANN401
+    """A child process as `start` makes it, killed with its children when the block is left while it runs."""
+    process = start(command, **options)
     try:
         yield process
     finally:
-        with _running_lock:
-            _running.discard(process)
         kill(process)
         for stream in (process.stdout, process.stderr):
             if stream:
@@ -64,6 +69,8 @@ def kill(process: subprocess.Popen[bytes]) -> None:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+    with _running_lock:
+        _running.discard(process)
 
 
 def stop_all() -> None:

@@ -6,7 +6,7 @@ import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from spacerun.children import kill
+from spacerun.children import kill, start
 from spacerun.environment.uv import clean_environment
 
 if TYPE_CHECKING:
@@ -47,14 +47,12 @@ def warm(environment: Environment, modules: tuple[str, ...] = ("gradio",)) -> Wa
     if done.exists():
         return Warming(None)
     code = f"import sys\nimport {', '.join(modules)}\nopen(sys.argv[1], 'w').close()\n"
-    process = subprocess.Popen(
+    process = start(
         # -I: neither PYTHON* variables nor the working directory count, hence -X instead of PYTHONPYCACHEPREFIX.
         [environment.python, "-I", "-X", f"pycache_prefix={environment.bytecode}", "-c", code, done],
         cwd=environment.directory,
         env=clean_environment() | {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1"},
-        stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        start_new_session=True,
     )
     return Warming(process)
