@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from spacerun import editing, hub
@@ -10,9 +10,10 @@ from spacerun.app import registry
 from spacerun.app.ports import allocate_port
 from spacerun.app.spec import AppSpec
 from spacerun.app.variables import app_environment, download_cache
+from spacerun.environment.as_of import Evidence, decide
 from spacerun.environment.build import build
 from spacerun.environment.bytecode import warm
-from spacerun.environment.plan import make_plan
+from spacerun.environment.decision import Wanted, added, choose, decided_plan
 from spacerun.errors import UsageError
 from spacerun.gpu.devices import cuda_visible_devices, read_devices, select
 from spacerun.lanes import Lanes
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from spacerun.environment.as_of import Rung
     from spacerun.environment.plan import EnvironmentPlan
     from spacerun.environment.store import Environment
     from spacerun.gpu.devices import Device, DeviceReport
@@ -52,6 +54,7 @@ class Options:
     port: int | None = None
     gpu: str = "auto"
     python: str | None = None
+    as_of: str = "auto"
     packages: tuple[str, ...] = ()
     variables: Mapping[str, str] = field(default_factory=dict)
     pass_token: bool = False
@@ -69,6 +72,8 @@ class Located:
     checkout: Checkout
     card: SpaceCard
     source: editing.SourceEdit
+    wanted: Wanted
+    evidence: Evidence
     environment_plan: EnvironmentPlan
 
 
@@ -128,7 +133,7 @@ def locate(options: Options, clock: StageClock) -> Located:
         source = editing.decide(
             checkout, card.app_file, share=options.share, host=options.host, in_use=in_use(checkout.directory)
         )
-        plan = make_plan(
+        wanted = Wanted(
             checkout.directory,
             sdk=card.sdk,
             sdk_version=card.sdk_version,
@@ -137,10 +142,41 @@ def locate(options: Options, clock: StageClock) -> Located:
             extra_packages=options.packages,
             imports=imported_modules(source.edit.original),
         )
-        for warning in plan.warnings:
-            clock.progress.warn(warning)
+        evidence = Evidence()
+        as_of = choose(options.as_of, evidence)
+        plan = decided_plan(wanted, as_of, progress=clock.progress, offline=offline)
         stage.text = f"{card.app_file}: {_count(source)}"
-    return Located(found.id if found else str(checkout.directory), found, checkout, card, source, plan)
+    return Located(
+        found.id if found else str(checkout.directory), found, checkout, card, source, wanted, evidence, plan
+    )
+
+
+def replan(
+    located: Located,
+    options: Options,
+    clock: StageClock,
+    *,
+    rung: Rung | None = None,
+    extra_packages: tuple[str, ...] = (),
+) -> Located | None:
+    """`located` with another environment: packages chosen as `rung` says, or some added.
+
+    Args:
+        located: What was decided before.
+        options: What the user asked for.
+        clock: Its progress is told what was decided.
+        rung: How to choose packages; None keeps the date.
+        extra_packages: Requirements to add to those of the user.
+
+    Returns:
+        None where `rung` has nothing to go by, such as no release date of the SDK.
+    """
+    as_of = located.environment_plan.as_of if rung is None else decide(located.evidence, rung)
+    if as_of is None:
+        return None
+    wanted = added(located.wanted, extra_packages)
+    plan = decided_plan(wanted, as_of, progress=clock.progress, offline=options.offline or hub.is_offline())
+    return replace(located, wanted=wanted, environment_plan=plan)
 
 
 def prepare(options: Options, clock: StageClock) -> Prepared:

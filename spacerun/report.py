@@ -20,7 +20,8 @@ def located_data(located: Located) -> dict[str, Any]:
         "sdk_version": located.card.sdk_version,
         "directory": str(checkout.directory),
         "python": plan.python,
-        "as_of": plan.as_of,
+        "as_of": plan.as_of.date,
+        "rung": plan.as_of.rung.value,
         "rewrites": [asdict(rewrite) for rewrite in located.source.rewrites],
         "models": [{"id": model, "source": "card"} for model in located.card.models],
     }

@@ -157,8 +157,8 @@ def step_options(plan: EnvironmentPlan, step: InstallStep, folder: Path) -> list
     if any(line.text.startswith("--extra-index-url") for line in step.lines):
         # As pip does: the best version of all indexes, not all versions of the first index that has one.
         options += ["--index-strategy", "unsafe-best-match"]
-    if plan.as_of:
-        options += ["--exclude-newer", plan.as_of]
+    if plan.as_of.date:
+        options += ["--exclude-newer", plan.as_of.date]
     return options
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from spacerun.environment.as_of import LATEST, AsOf
 from spacerun.environment.python import DEFAULT_PYTHON, check_version
 from spacerun.environment.requirements import Kind, Line, Requirements, parse_line, read_requirements
 from spacerun.environment.uv import STAGE
@@ -74,7 +75,7 @@ class EnvironmentPlan:
         sources: Files of the Space that were read, relative to `directory`.
         warnings: What the user should know about the choice.
         key: Hash of all that the environment is made from; equal plans share one environment.
-        as_of: Resolve as of this date (a date or RFC 3339), or None for today.
+        as_of: When packages are taken from.
     """
 
     directory: Path
@@ -87,7 +88,7 @@ class EnvironmentPlan:
     sources: tuple[str, ...]
     warnings: tuple[str, ...]
     key: str
-    as_of: str | None = None
+    as_of: AsOf = LATEST
 
 
 def make_plan(
@@ -99,7 +100,7 @@ def make_plan(
     python_override: str | None = None,
     extra_packages: tuple[str, ...] = (),
     imports: frozenset[str] = frozenset(),
-    as_of: str | None = None,
+    as_of: AsOf = LATEST,
 ) -> EnvironmentPlan:
     """Decide what the environment of the Space in `directory` is made of.
 
@@ -114,7 +115,7 @@ def make_plan(
         python_override: Python version the user asks for instead.
         extra_packages: Requirements the user adds.
         imports: Top-level modules that the Space's code imports.
-        as_of: Date to resolve as of.
+        as_of: When packages are taken from; its rung may bring constraints of its own.
 
     Raises:
         PackagesError: A file or a version of the Space is not usable.
@@ -140,7 +141,7 @@ def make_plan(
         split=conflict is not None,
         sources=before.files + own.files,
         warnings=(conflict,) if conflict else (),
-        key=_key(root, steps, {"python": python, "sdk": sdk, "gradio": gradio, "as_of": as_of}),
+        key=_key(root, steps, {"python": python, "sdk": sdk, "gradio": gradio, "as_of": as_of.date}),
         as_of=as_of,
     )
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from spacerun.environment.as_of import AsOf, Rung
 from spacerun.environment.build import build
 from spacerun.environment.store import STATE_FILE, Environment, folder_of, list_environments, remove_environment
 from spacerun.environment.uv import UnresolvableError
@@ -211,7 +212,7 @@ def test_no_variable_of_ours_reaches_the_index_a_space_names(
 def test_packages_come_as_of_the_date_asked_for(index: Index, space: Path) -> None:
     index.wheel("drifting", "1.0", day="2023-03-01")
     index.wheel("drifting", "2.0", day="2024-06-01")
-    as_of = made(plan_for(space, "drifting\n", as_of="2024-02-01"))[0]
+    as_of = made(plan_for(space, "drifting\n", as_of=AsOf("2024-02-01T00:00:00Z", Rung.GIVEN, "")))[0]
     latest = made(plan_for(space, "drifting\n"))[0]
     assert dict(as_of.packages)["drifting"] == "1.0"
     assert dict(latest.packages)["drifting"] == "2.0"

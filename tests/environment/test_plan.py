@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from spacerun.environment.as_of import AsOf, Rung
 from spacerun.environment.plan import EnvironmentPlan, make_plan
 from spacerun.errors import PackagesError, UsageError
 from tests.environment.conftest import plan_for
@@ -18,6 +19,7 @@ def lines(plan: EnvironmentPlan) -> list[list[str]]:
     return [[line.text for line in step.lines] for step in plan.steps]
 
 
+AS_OF = AsOf("2024-01-01T00:00:00Z", Rung.GIVEN, "asked for")
 SEED = ["pip", "setuptools<81"]
 SDK = ["gradio[oauth]==4.44.0", "uvicorn>=0.14.0"]
 
@@ -119,7 +121,7 @@ def test_the_key_is_the_same_for_what_installs_the_same(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("change", [
-    {"sdk_version": "4.44.1"}, {"python_version": "3.8"}, {"extra_packages": ("numpy",)}, {"as_of": "2024-01-01"},
+    {"sdk_version": "4.44.1"}, {"python_version": "3.8"}, {"extra_packages": ("numpy",)}, {"as_of": AS_OF},
     {"imports": frozenset({"spaces"})}, {"requirements": "torch==2.0"}, {"included": "b==2"}, {"limits": "numpy<3"},
     {"before": "pip<24"}, {"index": "https://other.example/simple"},
 ])  # fmt: skip
