@@ -14,7 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _LARGEST_CARD = 256 * 1024
+# PyYAML's time grows with the square of the nesting.
+_LARGEST_BLOCK = 32 * 1024
+_MOST_BRACKETS = 500
 _DEFAULT_STARTUP_SECONDS = 30 * 60.0
+_LONGEST_STARTUP_SECONDS = 24 * 3600.0
 _DEFAULT_APP_FILE = {"gradio": "app.py", "streamlit": "app.py", "static": "index.html"}
 _SDKS = frozenset({"gradio", "streamlit", "docker", "static"})
 _VERSION = re.compile(r"[0-9]+(?:\.[0-9]+)*(?:(?:a|b|rc|\.post|\.dev)[0-9]+)*")
@@ -60,6 +64,8 @@ def read_card(directory: Path) -> SpaceCard:
     values = _front_matter(directory, warnings)
     sdk = _scalar(values, "sdk").lower()
     app_file = _scalar(values, "app_file")
+    if app_file:
+        _refuse_outside(directory, app_file)
     if not sdk:
         sdk = _infer_sdk(directory, app_file)
         warnings.append(f"The README names no sdk; its files look like {sdk}.")
@@ -68,9 +74,9 @@ def read_card(directory: Path) -> SpaceCard:
             f"The README names the SDK {one_line(sdk)!r}, which Hugging Face does not have.",
             hint="`sdk:` is one of gradio, docker, static, streamlit.",
         )
-    app_file = app_file or _DEFAULT_APP_FILE.get(sdk, "")
+    app_file = "" if sdk == "docker" else app_file or _DEFAULT_APP_FILE[sdk]
     if app_file:
-        _require_inside(directory, app_file)
+        _require_file(directory, app_file)
     return SpaceCard(
         sdk=sdk,
         sdk_version=_version(values, "sdk_version", warnings),
@@ -94,6 +100,9 @@ def _front_matter(directory: Path, warnings: list[str]) -> Mapping[str, object]:
             warnings.append("The README has no front matter.")
         return {}
     block = match[1]
+    if len(block) > _LARGEST_BLOCK or sum(map(block.count, "[{")) > _MOST_BRACKETS:
+        warnings.append("The README's front matter is far too long; only its plain lines are read.")
+        return _plain_lines(block)
     try:
         # Implicit types would turn `sdk_version: 4.40` into 4.4, and an alias can blow up to gigabytes.
         if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(block, Loader=yaml.BaseLoader)):
@@ -107,13 +116,17 @@ def _front_matter(directory: Path, warnings: list[str]) -> Mapping[str, object]:
         where = getattr(getattr(error, "problem_mark", None), "line", None)
         line = f" in line {where + 2}" if where is not None else ""
         warnings.append(f"The README's front matter is not valid YAML{line}; only its plain lines are read.")
+    return _plain_lines(block)
+
+
+def _plain_lines(block: str) -> Mapping[str, object]:
     return {key: value.strip("'\"") for key, value in _KEY_LINE.findall(block)}
 
 
 def _card_text(directory: Path, warnings: list[str]) -> str:
     path = directory / "README.md"
     try:
-        if not path.resolve().is_relative_to(directory.resolve()) or not path.is_file():
+        if not _is_inside(directory, path) or not path.is_file():
             return ""
         with path.open("rb") as stream:
             raw = stream.read(_LARGEST_CARD)
@@ -127,7 +140,7 @@ def _card_text(directory: Path, warnings: list[str]) -> str:
 
 def _infer_sdk(directory: Path, app_file: str) -> str:
     entry = directory / (app_file or "app.py")
-    if entry.is_file():
+    if _is_file(entry) and _is_inside(directory, entry):
         source = entry.read_bytes()[: 1 << 20]
         return "streamlit" if re.search(rb"^\s*(?:import|from)\s+streamlit\b", source, re.MULTILINE) else "gradio"
     if (directory / "Dockerfile").is_file():
@@ -140,18 +153,35 @@ def _infer_sdk(directory: Path, app_file: str) -> str:
     )
 
 
-def _require_inside(directory: Path, app_file: str) -> None:
-    path = directory / app_file
-    if "\0" in app_file or Path(app_file).is_absolute() or not path.resolve().is_relative_to(directory.resolve()):
+def _refuse_outside(directory: Path, app_file: str) -> None:
+    if Path(app_file).is_absolute() or not _is_inside(directory, directory / app_file):
         raise RefusedError(
             f"The README's app_file leads outside of the Space: {one_line(app_file)}.",
             hint="An entry file is a relative path such as app.py; tell the Space's author.",
         )
-    if not path.is_file():
+
+
+def _require_file(directory: Path, app_file: str) -> None:
+    _refuse_outside(directory, app_file)
+    if not _is_file(directory / app_file):
         raise NotFoundError(
             f"The entry file {one_line(app_file)} is not in the Space.",
             hint="Name the right one in README.md: a line `app_file: main.py` between two lines `---`.",
         )
+
+
+def _is_inside(directory: Path, path: Path) -> bool:
+    try:
+        return path.resolve().is_relative_to(directory.resolve())
+    except RuntimeError:  # a loop of links, before Python 3.13; it leads nowhere
+        return True
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name longer than the file system allows
+        return False
 
 
 def _scalar(values: Mapping[str, object], key: str) -> str:
@@ -178,7 +208,8 @@ def _duration(text: str, warnings: list[str]) -> float:
     if not text:
         return _DEFAULT_STARTUP_SECONDS
     match = _DURATION.fullmatch(text)
-    if match is None:
+    seconds = float(match[1]) * _SECONDS[match[2]] if match else 0.0
+    if not seconds:
         warnings.append(f"The README's startup_duration_timeout is not a duration: {one_line(text, 40)!r}.")
         return _DEFAULT_STARTUP_SECONDS
-    return float(match[1]) * _SECONDS[match[2]]
+    return min(seconds, _LONGEST_STARTUP_SECONDS)
