@@ -111,10 +111,10 @@ def test_a_full_disk_names_the_folder_and_its_bytes(fake_uv: Path, tmp_path: Pat
     assert "prune" in str(error.hint)
 
 
-def test_an_unreachable_index_points_at_the_network() -> None:
+def test_an_unreachable_index_points_at_the_network(tmp_path: Path) -> None:
     with pytest.raises(PackagesError, match=r"127\.0\.0\.1:9") as caught:
         run_uv(
-            ["pip", "install", "--target", "x", "--dry-run", "--index-url", "http://127.0.0.1:9/simple", "absent"],
+            ["pip", "install", "--target", tmp_path, "--index-url", "http://127.0.0.1:9/simple", "absent"],
             doing="The packages could not be installed",
             variables={"UV_HTTP_RETRIES": "0"},
         )
