@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import configparser
+import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
 from spacerun import hub
+from spacerun.paths import locked
 from spacerun.space import git
+from spacerun.space.lfs import fill
+from spacerun.space.pointers import find_pointers
+from spacerun.space.tree import Checkout
 from spacerun.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from spacerun.progress import Progress
-    from spacerun.space.tree import Checkout
 
 
 def fill_submodules(checkout: Checkout, *, url: str, token: str | None, progress: Progress) -> tuple[str, ...]:
@@ -27,38 +32,39 @@ def fill_submodules(checkout: Checkout, *, url: str, token: str | None, progress
         Paths of the submodules fetched.
 
     Raises:
-        FetchError: One on this Hub cannot be fetched.
+        FetchError: One on this Hub, or a large file in it, cannot be fetched.
     """
-    environment = git.git_environment(url, token=token)
-    runner = git.command(checkout.directory, environment)
     fetched = []
     for name, path, address in _declared(checkout, url):
         if not _on_this_hub(address):
+            update = shlex.join(
+                ["git", "-C", str(checkout.directory), "submodule", "update", "--init", "--depth", "1", "--", path]
+            )
             progress.warn(
                 f"Submodule {one_line(path)} lies outside of this Hub ({one_line(address)}) and was left out. "
-                f"If you trust it: git -C {checkout.directory} submodule update --init --depth 1 -- {one_line(path)}"
+                f"If you trust it: {one_line(update, 1000)}"
             )
             continue
         progress.update("clone", f"cloning submodule {one_line(path)}")
+        settings = {f"submodule.{name}.url": address, f"url.{address}.insteadOf": address}
+        runner = git.command(checkout.directory, git.git_environment(url, token=token, settings=settings))
         try:
-            runner.execute(
-                [
-                    "git",
-                    "-c",
-                    f"submodule.{name}.url={address}",
-                    "submodule",
-                    "update",
-                    "--init",
-                    "--depth",
-                    "1",
-                    "--",
-                    path,
-                ]
-            )
+            with locked(f"space-{checkout.space.replace('/', '--')}"):
+                runner.submodule("update", "--init", "--depth", "1", "--", path)
         except git.command_error() as error:
             raise git.fetch_error(error, f"Submodule {one_line(path)}") from error
+        _fill(checkout, path, address, token=token, progress=progress)
         fetched.append(path)
     return tuple(fetched)
+
+
+def _fill(checkout: Checkout, path: str, address: str, *, token: str | None, progress: Progress) -> None:
+    """Put the large files of a submodule in place."""
+    directory = checkout.directory / path
+    repo = git.repository(directory, git.git_environment("https://"))
+    commit = repo.head.commit.hexsha
+    inner = Checkout(checkout.space, commit, directory, Path(repo.git_dir), find_pointers(repo, commit))
+    fill(inner, url=address.rstrip("/").removesuffix(".git"), token=token, progress=progress)
 
 
 def _declared(checkout: Checkout, url: str) -> Iterator[tuple[str, str, str]]:

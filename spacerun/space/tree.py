@@ -67,7 +67,7 @@ def space_folder(space: str) -> Path:
 
 def state_file(checkout_directory: Path) -> Path:
     """Where the state of a working tree is kept: beside one of spacerun's own, inside the `.git` of a user's folder."""
-    if checkout_directory.is_relative_to(home().spaces):
+    if checkout_directory.parent.name == "trees" and checkout_directory.is_relative_to(home().spaces):
         return checkout_directory.with_name(checkout_directory.name + ".json")
     return checkout_directory / ".git" / "spacerun.json"
 
