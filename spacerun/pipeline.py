@@ -141,6 +141,7 @@ def locate(options: Options, clock: StageClock) -> Located:
             python_override=options.python,
             extra_packages=options.packages,
             imports=imported_modules(source.edit.original),
+            entry=card.app_file,
         )
         evidence = Evidence()
         as_of = choose(options.as_of, evidence)

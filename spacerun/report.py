@@ -20,6 +20,7 @@ def located_data(located: Located) -> dict[str, Any]:
         "sdk_version": located.card.sdk_version,
         "directory": str(checkout.directory),
         "python": plan.python,
+        "python_why": plan.python_why,
         "as_of": plan.as_of.date,
         "rung": plan.as_of.rung.value,
         "rewrites": [asdict(rewrite) for rewrite in located.source.rewrites],

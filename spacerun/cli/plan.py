@@ -68,14 +68,13 @@ def _table(planned: Planned) -> Table:
     located = planned.located
     environment = located.environment_plan
     packages = planned.packages
-    asked = "asked for" if environment.python_required else "default"
     lacking = missing_disk(planned)
     rows = {
         "Space": located.name,
         "Revision": located.checkout.commit or "as the folder is now",
         "Folder": str(located.checkout.directory),
         "SDK": f"{located.card.sdk} {environment.gradio or '(newest)'}",
-        "Python": f"{environment.python} ({asked})",
+        "Python": f"{environment.python} ({environment.python_why})",
         "Packages": f"{len(packages.packages)}, {size(packages.download_bytes)} to download",
         "Known after install": ", ".join(packages.unknown),
         "System packages": ", ".join(planned.system_packages),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from spacerun.environment.as_of import LATEST, AsOf, Evidence, Rung, decide, parse_as_of
 from spacerun.environment.plan import make_plan
+from spacerun.environment.python_choice import Hints
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,6 +28,7 @@ class Wanted:
         python_override: Python version the user asks for instead.
         extra_packages: Requirements that are added.
         imports: Top-level modules that the Space's code imports.
+        entry: The app's file, relative to `directory`.
     """
 
     directory: Path
@@ -36,6 +38,7 @@ class Wanted:
     python_override: str | None = None
     extra_packages: tuple[str, ...] = ()
     imports: frozenset[str] = frozenset()
+    entry: str | None = None
 
 
 def choose(asked: str, evidence: Evidence) -> AsOf:
@@ -63,6 +66,7 @@ def decided_plan(wanted: Wanted, as_of: AsOf, *, progress: Progress, offline: bo
         python_override=wanted.python_override,
         extra_packages=wanted.extra_packages,
         imports=wanted.imports,
+        hints=Hints(entry=wanted.entry),
         as_of=as_of,
     )
     for warning in plan.warnings:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from spacerun.environment.as_of import LATEST, AsOf
-from spacerun.environment.python import DEFAULT_PYTHON, check_version
+from spacerun.environment.python_choice import NO_HINTS, Hints, choose_python
 from spacerun.environment.requirements import Kind, Line, Requirements, parse_line, read_requirements
 from spacerun.environment.uv import STAGE
 from spacerun.errors import PackagesError, UsageError
@@ -69,6 +69,7 @@ class EnvironmentPlan:
         python: Version wanted, to the minor (`3.10`) or to the patch.
         python_required: Whether the card or the user asked for it.
         python_fallbacks: Minor versions that serve as well where nobody asked, best first.
+        python_why: What decided on it.
         gradio: Exact version of Gradio, where one is asked for.
         steps: What is installed, in order.
         split: Whether the card's SDK is installed after, and against, the requirements.
@@ -82,6 +83,7 @@ class EnvironmentPlan:
     python: str
     python_required: bool
     python_fallbacks: tuple[str, ...]
+    python_why: str
     gradio: str | None
     steps: tuple[InstallStep, ...]
     split: bool
@@ -100,6 +102,7 @@ def make_plan(
     python_override: str | None = None,
     extra_packages: tuple[str, ...] = (),
     imports: frozenset[str] = frozenset(),
+    hints: Hints = NO_HINTS,
     as_of: AsOf = LATEST,
 ) -> EnvironmentPlan:
     """Decide what the environment of the Space in `directory` is made of.
@@ -115,6 +118,7 @@ def make_plan(
         python_override: Python version the user asks for instead.
         extra_packages: Requirements the user adds.
         imports: Top-level modules that the Space's code imports.
+        hints: What else speaks for one Python or another.
         as_of: When packages are taken from; its rung may bring constraints of its own.
 
     Raises:
@@ -122,7 +126,6 @@ def make_plan(
         UsageError: One of the user's own values is not.
     """
     root = directory.resolve()
-    python, required = _python(python_version, python_override)
     before = read_requirements(root, "pre-requirements.txt")
     own = read_requirements(root, "requirements.txt")
     extra = tuple(_extra(root, text) for text in extra_packages)
@@ -131,36 +134,21 @@ def make_plan(
     conflict = _conflict(sdk, version, own.lines)
     steps = tuple(_steps(root, before, own, extra, sdk_lines, split=conflict is not None))
     gradio = version if sdk == "gradio" and version else _pinned(own.lines, "gradio")
+    python = choose_python(root, card=python_version, override=python_override, gradio=gradio, hints=hints)
     return EnvironmentPlan(
         directory=root,
-        python=python,
-        python_required=required,
-        python_fallbacks=_fallbacks(gradio),
+        python=python.version,
+        python_required=python.required,
+        python_fallbacks=python.fallbacks,
+        python_why=python.why,
         gradio=gradio,
         steps=steps,
         split=conflict is not None,
         sources=before.files + own.files,
         warnings=(conflict,) if conflict else (),
-        key=_key(root, steps, {"python": python, "sdk": sdk, "gradio": gradio, "as_of": as_of.date}),
+        key=_key(root, steps, {"python": python.version, "sdk": sdk, "gradio": gradio, "as_of": as_of.date}),
         as_of=as_of,
     )
-
-
-def _python(card: str | None, override: str | None) -> tuple[str, bool]:
-    if override is not None:
-        try:
-            return check_version(override), True
-        except PackagesError as error:
-            raise UsageError(error.message, hint="Give it like --python 3.10.", stage=STAGE) from None
-    return (check_version(card), True) if card else (DEFAULT_PYTHON, False)
-
-
-def _fallbacks(gradio: str | None) -> tuple[str, ...]:
-    # Gradio 5 wants 3.10 or later; 3.x imports distutils, gone in 3.12; 4.x and early 5.x import audioop, gone in 3.13.
-    major = int(gradio.split(".")[0]) if gradio else None
-    if major is None or major >= 5:  # noqa: PLR2004
-        return ("3.11", "3.12", "3.13", "3.14")
-    return ("3.9", "3.11", "3.8") if major < 4 else ("3.11", "3.9", "3.12", "3.8")  # noqa: PLR2004
 
 
 def _sdk_version(sdk: str, text: str | None) -> str | None:
