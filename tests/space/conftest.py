@@ -105,6 +105,8 @@ class Tools:
 
     folder: Path
     log: Path
+    path: str
+    """PATH without these scripts."""
 
     @property
     def calls(self) -> list[str]:
@@ -120,7 +122,7 @@ class Tools:
 def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tools:
     folder = tmp_path / "tools"
     folder.mkdir()
-    found = Tools(folder, tmp_path / "tools.log")
+    found = Tools(folder, tmp_path / "tools.log", os.environ["PATH"])
     for name in ("git", "git-lfs"):
         found.add(name, f'GIT_CONFIG_NOSYSTEM=1 exec {shutil.which(name)} "$@"')
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
