@@ -19,7 +19,6 @@ from spacerun.gpu.devices import cuda_visible_devices, read_devices, select
 from spacerun.lanes import Lanes
 from spacerun.paths import home
 from spacerun.source.hook_files import HookSettings, install_hook
-from spacerun.source.imports import imported_modules
 from spacerun.space.card import read_card
 from spacerun.space.checkout import check_out
 from spacerun.space.find import find, remember
@@ -131,8 +130,15 @@ def locate(options: Options, clock: StageClock) -> Located:
             clock.progress.warn(warning)
         _require_gradio(card, found.id if found else str(checkout.directory))
         source = editing.decide(
-            checkout, card.app_file, share=options.share, host=options.host, in_use=in_use(checkout.directory)
+            checkout,
+            card.app_file,
+            share=options.share,
+            host=options.host,
+            port=options.port,
+            in_use=in_use(checkout.directory),
         )
+        for warning in source.warnings:
+            clock.progress.warn(warning)
         wanted = Wanted(
             checkout.directory,
             sdk=card.sdk,
@@ -140,7 +146,7 @@ def locate(options: Options, clock: StageClock) -> Located:
             python_version=card.python_version,
             python_override=options.python,
             extra_packages=options.packages,
-            imports=imported_modules(source.edit.original),
+            imports=source.imports,
             entry=card.app_file,
         )
         evidence = Evidence()

@@ -15,7 +15,7 @@ from spacerun.gpu.devices import DeviceReport, read_devices, select
 from spacerun.lanes import Lanes
 from spacerun.pipeline import Located, Options, locate
 from spacerun.report import located_data
-from spacerun.source.rewrite import unified_diff
+from spacerun.source.patch import unified_diff
 from spacerun.space.lfs import still_pointers
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def plan(options: Options, clock: StageClock, *, build: bool = False) -> Planned
         gpus=gpus,
         system_packages=_system_packages(located),
         large_file_bytes=sum(pointer.size for pointer in still_pointers(located.checkout)),
-        diff=unified_diff(located.source.edit),
+        diff="".join(map(unified_diff, located.source.edits)),
     )
 
 

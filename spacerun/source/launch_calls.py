@@ -1,15 +1,19 @@
-"""The calls that launch Gradio in one source file, and where their arguments stand."""
+"""The calls that launch Gradio in the modules of a Space, and where their arguments stand."""
 
 from __future__ import annotations
 
 import ast
 import re
 from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
-from spacerun.source.python_text import PythonText, SourceError, Span
-from spacerun.source.receivers import Kind, Receivers
-from spacerun.source.scopes import ModuleScopes, Use
+from spacerun.source.python_text import PythonText, Span
+from spacerun.source.receivers import Receivers
+from spacerun.source.values import Kind
+
+if TYPE_CHECKING:
+    from spacerun.source.project import Project
+    from spacerun.source.scopes import Use
 
 ShareForm: TypeAlias = Literal["absent", "literal", "expression", "positional", "in **kwargs", "in *args"]
 
@@ -17,6 +21,8 @@ ShareForm: TypeAlias = Literal["absent", "literal", "expression", "positional", 
 _SHARE_POSITION: Final = 2
 # What may stand between two tokens inside parentheses.
 _COMMENT: Final = re.compile(rb"#[^\r\n]*")
+# What may follow `**` in a dictionary without parentheses, of all that may in a call.
+_PLAIN: Final = (ast.Name, ast.Attribute, ast.Call, ast.Subscript, ast.Dict)
 
 
 @dataclass(frozen=True)
@@ -38,11 +44,26 @@ class Argument:
 
 @dataclass(frozen=True)
 class Insertion:
-    """Where one more keyword argument goes: `before` + the argument + `after`, at byte `offset`."""
+    """Text that goes in at byte `offset`, `before` and `after` around the new argument."""
 
     offset: int
     before: bytes = b""
     after: bytes = b""
+
+
+@dataclass(frozen=True)
+class Merge:
+    """A `**` argument that becomes a dictionary with one more item, which wins over what it held.
+
+    Attributes:
+        start: Offset behind the `**`.
+        end: Offset behind the argument.
+        bare: Whether the argument needs parentheses in a dictionary.
+    """
+
+    start: int
+    end: int
+    bare: bool
 
 
 @dataclass(frozen=True)
@@ -55,7 +76,8 @@ class LaunchCall:
         share: How `share` stands in the call.
         share_value: The value of `share`, if it can be seen.
         server_name: The value of the keyword `server_name`, if given.
-        insertion: Where a further keyword argument goes.
+        server_port: The value of the keyword `server_port`, if given.
+        place: Where a further argument goes.
         obstacle: Why the text of this call cannot be edited, as part of a sentence; None if it can.
     """
 
@@ -64,39 +86,63 @@ class LaunchCall:
     share: ShareForm
     share_value: Argument | None
     server_name: Argument | None
-    insertion: Insertion
+    server_port: Argument | None
+    place: Insertion | Merge
     obstacle: str | None
 
 
-def find_launch_calls(source: PythonText) -> tuple[LaunchCall, ...]:
-    """The calls in `source` that surely launch Gradio, in the order of the text.
+@dataclass(frozen=True)
+class Found:
+    """What launches Gradio, or may.
 
-    Left out, for the start-up hook to see to, are calls whose receiver cannot be traced to gradio within the module,
-    and those inside an f-string, whose place Python before 3.12 does not know.
+    Attributes:
+        calls: The calls that surely launch it, by file, in the order of the text; files without one are left out.
+        handed: Where the method `launch` of an app is handed to another function.
+        mounts: Calls of `gradio.mount_gradio_app`.
+    """
+
+    calls: dict[str, tuple[LaunchCall, ...]]
+    handed: tuple[Use, ...]
+    mounts: tuple[Use, ...]
+
+
+def find_launch_calls(project: Project) -> Found:
+    """Search all modules of a Space.
+
+    Left out of `calls`, for the start-up hook to see to, are those whose receiver cannot be traced to gradio.
 
     Raises:
-        SourceError: This Python cannot compile the source.
+        RecursionError: The code is nested, or its names depend on one another, too deeply.
     """
-    try:
-        scopes = ModuleScopes(source.tree)
-        receivers = Receivers(scopes)
-        calls = [
-            _describe(source, use.expression)
-            for use in scopes.calls
-            if isinstance(use.expression, ast.Call)
-            and not use.in_string
-            and receivers.value(Use(use.expression.func, use.scope, use.blocks)) is Kind.LAUNCH
-        ]
-    except RecursionError as error:
-        raise SourceError("it is nested too deeply") from error
-    return tuple(sorted(calls, key=lambda call: (call.line, call.shown.end)))
+    searched = [module.scopes for module in project.modules.values() if module.scopes and _may_launch(module.raw)]
+    uses = [use for scopes in searched for use in scopes.calls]
+    functions = [use.of(use.expression.func) for use in uses if isinstance(use.expression, ast.Call)]
+    handed = [use for scopes in searched for use in scopes.launches]
+    kinds = Receivers(project).values([*functions, *handed])
+    found: dict[str, list[LaunchCall]] = {}
+    for use, kind in zip(uses, kinds, strict=False):
+        file = use.scope.file
+        text = project.modules[file].text
+        if kind is Kind.LAUNCH and text and isinstance(use.expression, ast.Call):
+            found.setdefault(file, []).append(_describe(text, use.expression, use))
+    return Found(
+        {file: tuple(sorted(calls, key=lambda call: (call.line, call.shown.end))) for file, calls in found.items()},
+        tuple(use for use, kind in zip(handed, kinds[len(uses) :], strict=True) if kind is Kind.LAUNCH),
+        tuple(use for use, kind in zip(uses, kinds, strict=False) if kind is Kind.MOUNT),
+    )
 
 
-def _describe(source: PythonText, call: ast.Call) -> LaunchCall:
+def _may_launch(raw: bytes) -> bool:
+    # Encodings that do not keep ASCII are none that Python reads sources in.
+    return b"launch" in raw or b"mount_gradio_app" in raw
+
+
+def _describe(source: PythonText, call: ast.Call, use: Use) -> LaunchCall:
     keywords = {keyword.arg: keyword.value for keyword in call.keywords if keyword.arg}
+    doubled = [keyword for keyword in call.keywords if keyword.arg is None]
     first = call.args[: _SHARE_POSITION + 1]
     starred = any(isinstance(argument, ast.Starred) for argument in first)
-    doubled = any(keyword.arg is None for keyword in call.keywords)
+    merged = _written_out(doubled[0].value) if len(doubled) == 1 else {}
     value = keywords.get("share")
     form: ShareForm = "absent"
     if value is not None:
@@ -106,25 +152,46 @@ def _describe(source: PythonText, call: ast.Call) -> LaunchCall:
     elif len(first) > _SHARE_POSITION:
         form, value = "positional", first[_SHARE_POSITION]
     elif doubled:
-        form = "in **kwargs"
+        form, value = "in **kwargs", merged.get("share") if merged else None
 
     obstacle = None
-    if form in {"in *args", "in **kwargs"}:
-        obstacle = f"share may be {form}"
+    if use.in_string:
+        obstacle = "it stands inside an f-string"
+    elif form == "in *args":
+        obstacle = "share may be in *args"
+    elif form == "in **kwargs" and len(doubled) > 1:
+        obstacle = "share may be in one of several **kwargs"
     elif value is not None and not _droppable(value):
         obstacle = "the value of share does more than tell whether to share"
+    elif len(call.args) == 1 and isinstance(call.args[0], ast.GeneratorExp) and not call.keywords:
+        obstacle = "a generator without parentheses must be the only argument"
 
-    name = call.func.end_lineno or call.func.lineno
-    host = keywords.get("server_name")
+    line = call.func.end_lineno or call.func.lineno
+    names = {"server_name", "server_port"} & keywords.keys() if not use.in_string else set()
+    named = {name: _argument(source, keywords[name]) for name in names}
     return LaunchCall(
-        line=name,
-        shown=Span(source.line_start(name), source.span(call).end),
+        line=line,
+        # Before Python 3.12, nodes within an f-string have no true place.
+        shown=source.whole_line(line) if use.in_string else Span(source.line_start(line), source.span(call).end),
         share=form,
-        share_value=_argument(source, value) if value is not None else None,
-        server_name=_argument(source, host) if host is not None else None,
-        insertion=_insertion(source, call),
+        share_value=None if value is None or use.in_string else _argument(source, value),
+        server_name=named.get("server_name"),
+        server_port=named.get("server_port"),
+        place=Insertion(0) if obstacle else _place(source, call, doubled if form == "in **kwargs" else []),
         obstacle=obstacle,
     )
+
+
+def _written_out(value: ast.expr) -> dict[str, ast.expr]:
+    """The items of a dictionary that nothing within it can override."""
+    items: dict[str, ast.expr] = {}
+    if isinstance(value, ast.Dict):
+        for key, item in zip(value.keys, value.values, strict=True):
+            if not isinstance(key, ast.Constant):
+                items.clear()
+            elif isinstance(key.value, str):
+                items[key.value] = item
+    return items
 
 
 def _argument(source: PythonText, value: ast.expr) -> Argument:
@@ -137,8 +204,11 @@ def _droppable(value: ast.expr) -> bool:
     return not any(isinstance(node, lasting) for node in ast.walk(value))
 
 
-def _insertion(source: PythonText, call: ast.Call) -> Insertion:
-    """Before the first keyword argument; without one, behind the last argument; without any, behind the parenthesis."""
+def _place(source: PythonText, call: ast.Call, doubled: list[ast.keyword]) -> Insertion | Merge:
+    """In `**kwargs`, else before the first keyword, else behind the last argument, else behind the parenthesis."""
+    if doubled:
+        span, value = source.span(doubled[0]), source.span(doubled[0].value)
+        return Merge(span.start + 2, span.end, bare=span.end == value.end and not isinstance(doubled[0].value, _PLAIN))
     if call.keywords:
         return Insertion(source.span(call.keywords[0]).start, after=b", ")
     closing = source.span(call).end - 1

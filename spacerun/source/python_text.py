@@ -65,17 +65,27 @@ class PythonText:
         """The syntax tree.
 
         Raises:
-            SourceError: This Python cannot parse or compile the text.
+            SourceError: This Python cannot parse the text.
         """
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # invalid escapes in a stranger's strings
             try:
-                tree = ast.parse(self.text)
-                # `ast.parse` accepts a repeated keyword argument and a `return` outside functions.
+                return ast.parse(self.text)
+            except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError) as error:
+                raise SourceError(f"Python cannot compile it: {error}") from error
+
+    def compile(self) -> None:
+        """Compile the text: `ast.parse` accepts a repeated keyword argument, and a `return` outside functions.
+
+        Raises:
+            SourceError: This Python cannot compile it.
+        """
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
                 compile(self.text, "<source>", "exec", dont_inherit=True)
             except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError) as error:
                 raise SourceError(f"Python cannot compile it: {error}") from error
-        return tree
 
     @cached_property
     def _lines(self) -> list[str]:
@@ -104,6 +114,11 @@ class PythonText:
         """Offset of the first byte of `line` that is not white space."""
         text = self._lines[line - 1]
         return self._starts[line - 1] + len(text) - len(text.lstrip(" \t\f"))
+
+    def whole_line(self, line: int) -> Span:
+        """`line` without the white space before it, or the first line where there is no such line."""
+        line = line if 0 < line <= len(self._lines) else 1
+        return Span(self.line_start(line), self._starts[line])
 
     def show(self, raw: bytes) -> str:
         """`raw`, a part of this file, as text."""

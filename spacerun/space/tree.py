@@ -9,7 +9,7 @@ from spacerun.paths import home, read_json, write_json
 from spacerun.space.pointers import Pointer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from spacerun.space.find import FoundSpace
@@ -48,7 +48,7 @@ class TreeState:
         pointers: The files that git-lfs manages.
         filled: Modification times (ns) of large files that were put in place without git-lfs, by path.
         large_files: Whether every large file is in place.
-        edit: The edit in force, as `spacerun.source` describes it.
+        edits: What spacerun has edited, by path: the file before and after (base64), the edit in force first.
         advancing_to: The commit that the tree is being brought to; a kill meanwhile leaves files of both.
     """
 
@@ -56,7 +56,7 @@ class TreeState:
     pointers: tuple[Pointer, ...] = ()
     filled: Mapping[str, int] = field(default_factory=dict)
     large_files: bool = False
-    edit: Mapping[str, str] | None = None
+    edits: Mapping[str, Sequence[Mapping[str, str]]] = field(default_factory=dict)
     advancing_to: str | None = None
 
 
@@ -77,6 +77,8 @@ def read_state(directory: Path) -> TreeState | None:
     raw = read_json(state_file(directory))
     if not raw or not directory.is_dir():
         return None
+    if raw.get("edit"):  # as it was kept when one file could be edited
+        raw["edits"] = {raw["edit"]["file"]: [raw["edit"]]}
     known = {field.name: raw[field.name] for field in fields(TreeState) if field.name in raw}
     return TreeState(**{**known, "pointers": tuple(Pointer(**pointer) for pointer in raw["pointers"])})
 

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from spacerun.source.compiling import compiles
 from spacerun.source.launch_calls import find_launch_calls
-from spacerun.source.python_text import PythonText
-from spacerun.source.rewrite import Edit, compiles, edit_launch_calls, restore, unified_diff
+from spacerun.source.patch import Edit, restore, unified_diff
+from spacerun.source.project import read_project
+from spacerun.source.rewrite import edit_launch_calls
 from tests.source.cases import CASES, Case
 from tests.source.pythons import OTHER_PYTHONS
 
@@ -148,15 +150,15 @@ def test_a_rewrite_shows_the_line_before_and_after_with_the_reasons():
 
 
 def test_the_reason_for_the_hook_says_what_is_in_the_way():
-    source = b"import gradio as gr\nkw = {}\ngr.Blocks().launch(**kw)\n"
+    source = b"import gradio as gr\nkw = {}\ngr.Blocks().launch(**kw, **kw)\n"
     (rewrite,) = edited(source).rewrites
-    assert rewrite.after == "gr.Blocks().launch(**kw) with share=True"
-    assert rewrite.why == "Not edited, because share may be in **kwargs."
+    assert rewrite.after == "gr.Blocks().launch(**kw, **kw) with share=True"
+    assert rewrite.why == "Not edited, because share may be in one of several **kwargs."
 
 
 def test_where_nothing_may_be_written_the_hook_takes_every_rewrite():
-    edit = edited(b"import gradio as gr\nkw = {}\ngr.Blocks().launch(**kw)\ngr.Blocks().launch()\n")
-    by_hook = edit.by_hook("The folder is yours.")
+    edit = edited(b"import gradio as gr\nkw = []\ngr.Blocks().launch(*kw)\ngr.Blocks().launch()\n")
+    by_hook = edit.by_hook("The folder is yours.").rewrites
     assert [rewrite.how for rewrite in by_hook] == ["hook", "hook"]
     assert [rewrite.why for rewrite in by_hook] == [edit.rewrites[0].why, "The folder is yours."]
     assert by_hook[1].after == "gr.Blocks().launch(share=True)"
@@ -167,7 +169,7 @@ def test_the_share_form_of_each_call_is_named():
         b"import gradio as gr\nd = gr.Blocks()\nx = []\nd.launch()\nd.launch(share=False)\nd.launch(share=x)\n"
         b"d.launch(1, 2, 3)\nd.launch(**x)\nd.launch(*x)\n"
     )
-    calls = find_launch_calls(PythonText.decode(source))
+    calls = find_launch_calls(read_project("app.py", {"app.py": source}.get)).calls["app.py"]
     assert [call.share for call in calls] == [
         "absent", "literal", "expression", "positional", "in **kwargs", "in *args"
     ]  # fmt: skip
