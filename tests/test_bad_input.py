@@ -189,3 +189,10 @@ def test_usage_error_of_the_command_line_exits_2() -> None:
     done = subprocess.run([SCRIPT, "launch", "--no-such-option"], capture_output=True, check=False)
     assert done.returncode == 2
     assert b"Traceback" not in done.stderr
+
+
+def test_git_that_is_too_old(hub: Hub, hub_command: Command, tmp_path: Path) -> None:
+    hub.publish("owner/oldgit", {"README.md": FRONT, "app.py": b""})
+    (tmp_path / "git").write_text("#!/bin/sh\necho git version 2.17.1\n")
+    (tmp_path / "git").chmod(0o755)
+    expect(launch(hub_command, "owner/oldgit", PATH=f"{tmp_path}:/bin"), 13, "prerequisite", "clone", "2.17", "2.31")

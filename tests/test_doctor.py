@@ -125,7 +125,6 @@ def test_missing_git_lfs_fails_nothing(made_up: Machine) -> None:
 @pytest.mark.parametrize(
     ("tool", "said", "status", "told"),
     [
-        ("git", "git version 2.25.1", "remark", "2.25.1 is old"),
         ("git", "git version 2.31.0", "ok", "2.31.0"),
         ("git", "git version 2.39.5 (Apple Git-154)", "ok", "2.39.5"),
         ("git-lfs", "git-lfs/3.3.0 (GitHub; linux amd64; go 1.19.8)", "remark", "CVE-2024-53263"),
@@ -139,6 +138,13 @@ def test_old_versions_are_named_and_fail_nothing(
     check = made_up.checks(code=0)[tool]
     assert check["status"] == status
     assert told in check["detail"]
+
+
+def test_a_git_that_is_too_old_is_as_good_as_none(made_up: Machine) -> None:
+    made_up.tool("git", "echo 'git version 2.25.1'")
+    check = made_up.checks(code=13)["git"]
+    assert check["status"] == "missing"
+    assert "2.25.1 is old" in check["detail"]
 
 
 def test_a_git_that_does_not_run_is_as_good_as_none(made_up: Machine) -> None:

@@ -12,14 +12,12 @@ from spacerun.doctor import Check
 from spacerun.environment.python import find_installed
 from spacerun.environment.uv import find_uv
 from spacerun.errors import SpacerunError
-from spacerun.space.git import install_command
+from spacerun.space.git import OLDEST_GIT, install_command
 from spacerun.text import one_line
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-# The first that reads GIT_CONFIG_COUNT (git's release notes for 2.31): by it spacerun gives its settings and the token.
-_GIT: Final = (2, 31)
 # The first with the fix of CVE-2024-53263: a crafted address could make git-lfs give credentials away.
 _GIT_LFS: Final = (3, 6, 1)
 _MINORS: Final = range(8, 15)
@@ -36,9 +34,9 @@ def git() -> Check:
     version = _version(said)
     if not version:
         return Check("git", "missing", f"{found} does not work: {said}", remedy)
-    if version < _GIT:
+    if version < OLDEST_GIT:
         detail = f"{_dotted(version)} is old: the settings that guard against a hostile repository need 2.31"
-        return Check("git", "remark", detail, remedy)
+        return Check("git", "missing", detail, remedy)
     return Check("git", "ok", f"{_dotted(version)} ({found})")
 
 

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import threading
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -54,13 +55,17 @@ class UnresolvableError(PackagesError):
     """The requirements contradict each other, or name what no index has."""
 
 
+# `sysconfig`, which it asks, fails when two threads are its first callers (seen on Python 3.11).
+_finding = threading.Lock()
+
+
 def find_uv() -> Path:
     """The uv binary: that of the `uv` package, else the one on PATH.
 
     Raises:
         PrerequisiteError: There is none.
     """
-    with suppress(ImportError, FileNotFoundError):
+    with suppress(ImportError, FileNotFoundError), _finding:
         from uv import find_uv_bin
 
         return Path(find_uv_bin())

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import errno
+import functools
 import os
+import re
 import shutil
 import subprocess
 from contextlib import contextmanager, suppress
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
     from spacerun.progress import Progress
 
+# The first that reads GIT_CONFIG_COUNT (its release notes): by it the settings below and the token are given.
+OLDEST_GIT = (2, 31)
 # What spacerun's git commands never do, whatever the user's configuration or the repository says.
 _SETTINGS: dict[str, str] = {
     "core.hooksPath": os.devnull,
@@ -128,9 +132,23 @@ def git_environment(url: str, *, token: str | None = None, settings: Mapping[str
 
 
 def require_git() -> None:
-    """Raise `PrerequisiteError` where git is not installed."""
-    if shutil.which("git") is None:
+    """Raise `PrerequisiteError` where git is not installed, or too old to obey `git_environment`."""
+    found = shutil.which("git")
+    if found is None:
         raise PrerequisiteError("git is not installed, and Spaces are git repositories.", hint=install_hint("git"))
+    version = _version_of(found)
+    if version < OLDEST_GIT:
+        said = ".".join(map(str, version)) or "of an unknown version"
+        raise PrerequisiteError(
+            f"git is {said}, and what guards against a hostile repository needs 2.31.", hint=install_hint("git")
+        )
+
+
+@functools.cache
+def _version_of(program: str) -> tuple[int, ...]:
+    said = subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout
+    match = re.search(r"(\d+)\.(\d+)", said)
+    return (int(match[1]), int(match[2])) if match else ()
 
 
 def install_command(package: str) -> str | None:
