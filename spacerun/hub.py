@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from contextlib import contextmanager
@@ -126,6 +127,8 @@ def _no_answer(error: Exception, what: str) -> FetchError | None:
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
     where = f"the Hub at {endpoint()}"
+    if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        return None  # that is no answer of the Hub's; whoever writes knows what could not be written
     if isinstance(error, OfflineModeIsEnabled):
         return FetchError(f"{what} is not on this disk, and HF_HUB_OFFLINE is set.", hint="Unset HF_HUB_OFFLINE.")
     if isinstance(error, HfHubHTTPError):

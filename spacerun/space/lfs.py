@@ -77,7 +77,6 @@ def fill(
             )
         if waiting:
             filled |= _fetch(checkout, waiting, url=url, token=token, progress=progress)
-        objects.forget_arrived(checkout.space)
     left = still_pointers(checkout)
     if left:
         raise FetchError(
@@ -96,7 +95,6 @@ def _fetch(
     checkout: Checkout, waiting: list[Pointer], *, url: str, token: str | None, progress: Progress
 ) -> dict[str, int]:
     arriving = objects.incoming(checkout.space)
-    objects.part(arriving, "").parent.mkdir(parents=True, exist_ok=True)
     objects.keep_parts(arriving, waiting)
     _require_space(checkout, waiting, objects.received(arriving, waiting))
     failure: str | None = "git-lfs is not installed"
@@ -136,8 +134,6 @@ def _pull(
             if complaint:
                 break
         objects.keep_parts(arriving, waiting)
-        for pointer in waiting:
-            objects.store(arriving, pointer)
         if not complaint or objects.received(arriving, waiting) <= before:
             break
     return complaint
@@ -202,7 +198,7 @@ def _download(
                     f"{one_line(pointer.path)} arrived with another content than its pointer names.",
                     hint="Run the command again; the wrong file has been removed.",
                 )
-            objects.store(arriving, pointer, part)
+            objects.store(pointer, part)
 
     with Lanes() as lanes:
         for _ in range(_PARALLEL_DOWNLOADS):

@@ -21,13 +21,22 @@ _CHUNK_BYTES = 1 << 20
 
 def stored(pointer: Pointer) -> Path | None:
     """The object in the shared store, or None if it is not there."""
-    path = _in(home().lfs, pointer.oid)
+    path = _path(pointer.oid)
     return path if path.is_file() and path.stat().st_size == pointer.size else None
 
 
 def incoming(space: str) -> Path:
-    """Where the objects of one Space (`owner/name`) arrive: git-lfs's storage, used under the Space's own lock."""
-    return home().lfs / "incoming" / space.replace("/", "--")
+    """A git-lfs storage for one Space (`owner/name`), used under the Space's own lock.
+
+    What has arrived lies in the shared store; what is unfinished is this Space's alone.
+    """
+    folder = home().lfs / "incoming" / space.replace("/", "--")
+    (folder / "incomplete").mkdir(parents=True, exist_ok=True)
+    shared = home().lfs / "objects"
+    shared.mkdir(exist_ok=True)
+    if not (folder / "objects").is_symlink():
+        (folder / "objects").symlink_to(shared, target_is_directory=True)
+    return folder
 
 
 def part(arriving: Path, oid: str) -> Path:
@@ -48,26 +57,24 @@ def keep_parts(arriving: Path, pointers: Iterable[Pointer]) -> None:
             path.unlink()
 
 
-def store(arriving: Path, pointer: Pointer, arrived: Path | None = None) -> None:
-    """Move an object that has arrived, and whose hash was checked, into the shared store; nothing if there is none."""
-    source = arrived or _in(arriving, pointer.oid)
-    if source.is_file():
-        target = _in(home().lfs, pointer.oid)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        source.replace(target)
+def store(pointer: Pointer, arrived: Path) -> None:
+    """Move an object whose hash was checked into the shared store."""
+    target = _path(pointer.oid)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    arrived.replace(target)
 
 
-def forget_arrived(space: str) -> None:
-    """Remove the folder in which objects of a Space arrive, unless something unfinished is in it."""
-    if not any(part(incoming(space), "").parent.glob("*")):
-        shutil.rmtree(incoming(space), ignore_errors=True)
+def forget_arrived(arriving: Path) -> None:
+    """Remove a folder in which objects arrive, unless something unfinished is in it."""
+    if not any((arriving / "incomplete").iterdir()):
+        shutil.rmtree(arriving, ignore_errors=True)
 
 
 def received(arriving: Path, pointers: Iterable[Pointer]) -> int:
     """Bytes of `pointers` that are on this disk, complete or not."""
     total = 0
     for pointer in {pointer.oid: pointer for pointer in pointers}.values():
-        if stored(pointer) or _in(arriving, pointer.oid).is_file():
+        if stored(pointer):
             total += pointer.size
         else:
             total += max(
@@ -95,9 +102,9 @@ def sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _in(storage: Path, oid: str) -> Path:
+def _path(oid: str) -> Path:
     """Where git-lfs keeps an object (git-lfs `fs.go`, `ObjectPathname`)."""
-    return storage / "objects" / oid[:2] / oid[2:4] / oid
+    return home().lfs / "objects" / oid[:2] / oid[2:4] / oid
 
 
 def _size(path: Path) -> int:
