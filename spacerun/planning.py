@@ -11,16 +11,14 @@ from spacerun.environment.python import find_python
 from spacerun.environment.resolve import Resolution, ResolvedPackage, resolve
 from spacerun.environment.store import load
 from spacerun.errors import PrerequisiteError
-from spacerun.gpu.devices import DeviceReport, read_devices, select
-from spacerun.lanes import Lanes
-from spacerun.pipeline import Located, Options, locate
+from spacerun.pipeline import Located, Options, check_gpus, fitted, locate
 from spacerun.report import located_data
 from spacerun.source.patch import unified_diff
 from spacerun.space.lfs import still_pointers
 
 if TYPE_CHECKING:
     from spacerun.environment.python import Interpreter
-    from spacerun.gpu.devices import Device
+    from spacerun.gpu.devices import Device, DeviceReport
     from spacerun.progress import StageClock
 
 # Installed files take about three times the bytes of their wheels (measured on Gradio 4 and 6 environments).
@@ -85,14 +83,11 @@ def plan(options: Options, clock: StageClock, *, build: bool = False) -> Planned
     """
     located = locate(options, clock)
     offline = options.offline or hub.is_offline()
-    with Lanes() as lanes:
-        resolving = lanes.run(lambda: _packages(located, clock, build=build, offline=offline))
-        with clock.stage("check-gpu", "asking NVML for the GPUs"):
-            devices = read_devices()
-            gpus = select(devices, options.gpu)
+    devices, gpus = check_gpus(options, clock)
+    located = fitted(located, (devices, gpus), clock, offline=offline)
     return Planned(
         located=located,
-        packages=resolving.result(),
+        packages=_packages(located, clock, build=build, offline=offline),
         devices=devices,
         gpus=gpus,
         system_packages=_system_packages(located),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from spacerun.app.spec import AppRecord
+    from spacerun.environment.torch import TorchChoice
     from spacerun.pipeline import Located, Prepared
 
 
@@ -21,11 +22,19 @@ def located_data(located: Located) -> dict[str, Any]:
         "directory": str(checkout.directory),
         "python": plan.python,
         "python_why": plan.python_why,
+        "torch": _torch(plan.torch),
         "as_of": plan.as_of.date,
         "rung": plan.as_of.rung.value,
         "rewrites": [asdict(rewrite) for rewrite in located.source.rewrites],
         "models": [{"id": model, "source": "card"} for model in located.card.models],
     }
+
+
+def _torch(choice: TorchChoice | None) -> dict[str, Any] | None:
+    """Which PyTorch is installed, where it was chosen for this machine."""
+    if choice is None:
+        return None
+    return {name: getattr(choice, name) for name in ("version", "build", "why", "raised_from")}
 
 
 def prepared_data(prepared: Prepared) -> dict[str, Any]:
@@ -49,5 +58,6 @@ def launch_data(prepared: Prepared, record: AppRecord, stages: dict[str, float])
         "pid": record.pid,
         "port": record.port,
         "log": record.log,
+        "attempts": [attempt.to_json() for attempt in prepared.attempts],
         "stages": stages,
     }

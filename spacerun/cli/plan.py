@@ -75,6 +75,9 @@ def _table(planned: Planned) -> Table:
         "Folder": str(located.checkout.directory),
         "SDK": f"{located.card.sdk} {environment.gradio or '(newest)'}",
         "Python": f"{environment.python} ({environment.python_why})",
+        "PyTorch": f"{environment.torch.version} ({environment.torch.build}): {environment.torch.why}"
+        if environment.torch
+        else "",
         "Packages": f"{len(packages.packages)}, {size(packages.download_bytes)} to download",
         "Known after install": ", ".join(packages.unknown),
         "System packages": ", ".join(planned.system_packages),
