@@ -10,10 +10,12 @@ from spacerun.app import registry
 from spacerun.app.ports import allocate_port
 from spacerun.app.spec import AppSpec
 from spacerun.app.variables import app_environment, download_cache
-from spacerun.environment.as_of import Evidence, decide
+from spacerun.environment.as_of import LATEST, Evidence, decide, parse_as_of
 from spacerun.environment.build import build
 from spacerun.environment.bytecode import warm
 from spacerun.environment.decision import Wanted, added, choose, decided_plan
+from spacerun.environment.learning import gather
+from spacerun.environment.plan import requirement_files
 from spacerun.errors import UsageError
 from spacerun.gpu.devices import cuda_visible_devices, read_devices, select
 from spacerun.lanes import Lanes
@@ -23,6 +25,7 @@ from spacerun.space.card import read_card
 from spacerun.space.checkout import check_out
 from spacerun.space.find import find, remember
 from spacerun.space.git import scrub_git_environment
+from spacerun.space.history import last_change
 from spacerun.space.lfs import fill, still_pointers
 from spacerun.space.reference import LocalRef, SpaceRef, parse
 from spacerun.space.submodules import fill_submodules
@@ -98,6 +101,7 @@ class Ready:
 def locate(options: Options, clock: StageClock) -> Located:
     """Find, clone, read: everything that is known before anything big is fetched and anything is executed."""
     scrub_git_environment()
+    parse_as_of(options.as_of)
     reference = parse(options.space, endpoint=hub.endpoint())
     offline = options.offline or hub.is_offline()
     found: FoundSpace | None = None
@@ -149,13 +153,27 @@ def locate(options: Options, clock: StageClock) -> Located:
             imports=source.imports,
             entry=card.app_file,
         )
-        evidence = Evidence()
+        evidence = _evidence(options, wanted, checkout, found, offline=offline)
         as_of = choose(options.as_of, evidence)
-        plan = decided_plan(wanted, as_of, progress=clock.progress, offline=offline)
+        plan = decided_plan(wanted, as_of, evidence, progress=clock.progress, offline=offline)
         stage.text = f"{card.app_file}: {_count(source)}"
     return Located(
         found.id if found else str(checkout.directory), found, checkout, card, source, wanted, evidence, plan
     )
+
+
+def _evidence(
+    options: Options, wanted: Wanted, checkout: Checkout, found: FoundSpace | None, *, offline: bool
+) -> Evidence:
+    """What decides the date, as far as the user leaves it to be decided."""
+    given = parse_as_of(options.as_of)
+    if given == LATEST:
+        return Evidence()
+    changed = None
+    if given is None:
+        requirements = requirement_files(checkout.directory)
+        changed = last_change(checkout, found, app_file=wanted.entry or "", requirements=requirements, offline=offline)
+    return gather(wanted, changed, offline=offline)
 
 
 def replan(
@@ -182,7 +200,8 @@ def replan(
     if as_of is None:
         return None
     wanted = added(located.wanted, extra_packages)
-    plan = decided_plan(wanted, as_of, progress=clock.progress, offline=options.offline or hub.is_offline())
+    offline = options.offline or hub.is_offline()
+    plan = decided_plan(wanted, as_of, located.evidence, progress=clock.progress, offline=offline)
     return replace(located, wanted=wanted, environment_plan=plan)
 
 

@@ -117,6 +117,18 @@ def decide(evidence: Evidence, rung: Rung = Rung.AS_OF, *, now: datetime | None 
     return _after(_newest(known), _ONE_DAY, rung, now) if known else None
 
 
+def later(date: str, *, days: int) -> str:
+    """`date` (RFC 3339) and so many days, RFC 3339 in UTC.
+
+    Raises:
+        ValueError: `date` is none.
+    """
+    moment = _moment(date)
+    if moment is None:
+        raise ValueError(date)
+    return _written(moment + timedelta(days=days))
+
+
 def _newest(known: list[Dated]) -> Dated:
     return max(known, key=lambda dated: _moment(dated.when) or datetime.min.replace(tzinfo=timezone.utc))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING, Final
 
+from spacerun.environment.plan import BASE_LAYER
 from spacerun.environment.python import Interpreter, find_python
 from spacerun.environment.store import Environment, clear, folder_of, load, lock_of, save, touch
 from spacerun.environment.uv import STAGE, UnresolvableError, free_bytes, no_space, run_uv
@@ -115,6 +116,9 @@ class _Installer:
                 raise
             for part in step.otherwise:
                 self.install(part)
+            if step.name == BASE_LAYER:
+                self.progress.note(f"The builder's base layer cannot be had: {one_line(error.message)}")
+                return
             self.split = True
             self.progress.warn(
                 "The requirements contradict the SDK's version, which was installed after them, as on Hugging Face: "
@@ -159,6 +163,12 @@ def step_options(plan: EnvironmentPlan, step: InstallStep, folder: Path) -> list
         options += ["--index-strategy", "unsafe-best-match"]
     if plan.as_of.date:
         options += ["--exclude-newer", plan.as_of.date]
+    for name, date in plan.package_dates:
+        options += ["--exclude-newer-package", f"{name}={date}"]
+    if plan.overrides:
+        options += ["--overrides", _write(folder / "overrides.txt", plan.overrides)]
+    if plan.prerelease:
+        options += ["--prerelease", "allow"]
     return options
 
 

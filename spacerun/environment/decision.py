@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from spacerun.environment.as_of import LATEST, AsOf, Evidence, Rung, decide, parse_as_of
+from spacerun.environment.learning import learn
 from spacerun.environment.plan import make_plan
 from spacerun.environment.python_choice import Hints
 
@@ -49,12 +50,15 @@ def choose(asked: str, evidence: Evidence) -> AsOf:
     return decide(evidence) or (LATEST if evidence.searchable else decide(evidence, Rung.PERIOD_PINS)) or LATEST
 
 
-def decided_plan(wanted: Wanted, as_of: AsOf, *, progress: Progress, offline: bool) -> EnvironmentPlan:
+def decided_plan(
+    wanted: Wanted, as_of: AsOf, evidence: Evidence, *, progress: Progress, offline: bool
+) -> EnvironmentPlan:
     """The plan of `wanted` with packages taken from `as_of`.
 
     Args:
         wanted: What is asked for.
         as_of: When packages are taken from.
+        evidence: What the date was decided from.
         progress: Told what was decided otherwise than asked.
         offline: Ask nobody; use what was learned before.
     """
@@ -68,6 +72,7 @@ def decided_plan(wanted: Wanted, as_of: AsOf, *, progress: Progress, offline: bo
         imports=wanted.imports,
         hints=Hints(entry=wanted.entry),
         as_of=as_of,
+        learned=learn(wanted, as_of, evidence, progress=progress, offline=offline),
     )
     for warning in plan.warnings:
         progress.warn(warning)

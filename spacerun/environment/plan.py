@@ -2,45 +2,39 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-import platform
 import re
-import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from spacerun.environment.as_of import LATEST, AsOf
+from spacerun.environment.as_of import LATEST, AsOf, Rung
+from spacerun.environment.key import key_of
+from spacerun.environment.mending import mend
 from spacerun.environment.python_choice import NO_HINTS, Hints, choose_python
-from spacerun.environment.requirements import Kind, Line, Requirements, parse_line, read_requirements
+from spacerun.environment.recipe import (
+    SEED,
+    Era,
+    base_layer,
+    package_dates,
+    period_pins,
+    sdk_packages,
+    switched_on,
+)
+from spacerun.environment.requirements import Kind, Line, parse_line, read_requirements
 from spacerun.environment.uv import STAGE
 from spacerun.errors import PackagesError, UsageError
 from spacerun.text import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
-# Part of every key: raised when the same plan would be built differently.
-RECIPE: Final = 1
+    from spacerun.environment.git_pins import Pinned
+    from spacerun.environment.torch import TorchChoice
 
-# The builder's base image has both; setuptools 82 dropped `pkg_resources`, which Gradio 3 and many apps import.
-# Installed first and on their own, they supply and never constrain.
-SEED: Final = ("pip", "setuptools<81")
-
-# Settings of uv that change what gets installed.
-_UV_SETTINGS: Final = (
-    "UV_INDEX", "UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS", "UV_NO_INDEX",
-    "UV_INDEX_STRATEGY", "UV_EXCLUDE_NEWER", "UV_RESOLUTION", "UV_PRERELEASE", "UV_TORCH_BACKEND", "UV_CONSTRAINT",
-    "UV_OVERRIDE", "UV_NO_BINARY", "UV_NO_BUILD",
-)  # fmt: skip
-_EXACT_VERSION = re.compile(r"\d+(\.\d+)*((a|b|rc)\d+)?(\.(post|dev)\d+)?")
+_EXACT_VERSION = re.compile(r"\d+(\.\d+)*((a|b|rc)\d+)?(\.(post|dev)\d+)?(\+[\w.]+)?")
 _PIN = re.compile(r"[\w.-]+\s*(?:\[[^\]]*\])?\s*==\s*(?P<version>[^\s,;*]+)\s*(?:;.*)?")
-# What a local package is built from; other files in its folder may change while the app runs.
-_BUILD_FILES: Final = frozenset({"pyproject.toml", "setup.py", "setup.cfg", "MANIFEST.in"})
-_SOURCES: Final = frozenset({".py", ".pyx", ".pxd", ".c", ".cc", ".cpp", ".h", ".hpp", ".cu", ".cuh", ".rs"})
-_MAX_SOURCES: Final = 20_000
+BASE_LAYER: Final = "the base layer"
 
 
 @dataclass(frozen=True)
@@ -75,8 +69,13 @@ class EnvironmentPlan:
         split: Whether the card's SDK is installed after, and against, the requirements.
         sources: Files of the Space that were read, relative to `directory`.
         warnings: What the user should know about the choice.
+        notes: What was decided otherwise than the files say, or beyond it, one sentence each.
         key: Hash of all that the environment is made from; equal plans share one environment.
         as_of: When packages are taken from.
+        package_dates: Packages with a date of their own (RFC 3339, or `false` for none), by name.
+        prerelease: Whether pre-releases are asked for.
+        overrides: Requirements that stand in for whatever is asked of these packages.
+        torch: The PyTorch that suits this machine, once that is decided.
     """
 
     directory: Path
@@ -89,11 +88,40 @@ class EnvironmentPlan:
     split: bool
     sources: tuple[str, ...]
     warnings: tuple[str, ...]
+    notes: tuple[str, ...]
     key: str
     as_of: AsOf = LATEST
+    package_dates: tuple[tuple[str, str], ...] = ()
+    prerelease: bool = False
+    overrides: tuple[str, ...] = ()
+    torch: TorchChoice | None = None
 
 
-def make_plan(
+@dataclass(frozen=True)
+class Learned:
+    """What others said of a Space's requirements: its git servers and the package index.
+
+    Attributes:
+        sdk_released: When the SDK's version was released (RFC 3339), or None.
+        pinned: What to install in place of lines that follow a branch.
+        undated: Packages that come from an index without upload dates.
+        constraints: Bounds that stand in for a date there.
+        younger: Packages that may be younger than the date, with the date until which they may be.
+        notes: What was decided, one sentence each.
+    """
+
+    sdk_released: str | None = None
+    pinned: Mapping[Line, Pinned] = field(default_factory=dict)
+    undated: tuple[str, ...] = ()
+    constraints: tuple[str, ...] = ()
+    younger: tuple[tuple[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+NOTHING_LEARNED: Final = Learned()
+
+
+def make_plan(  # noqa: PLR0913 - one per fact
     directory: Path,
     *,
     sdk: str,
@@ -104,6 +132,7 @@ def make_plan(
     imports: frozenset[str] = frozenset(),
     hints: Hints = NO_HINTS,
     as_of: AsOf = LATEST,
+    learned: Learned = NOTHING_LEARNED,
 ) -> EnvironmentPlan:
     """Decide what the environment of the Space in `directory` is made of.
 
@@ -120,21 +149,32 @@ def make_plan(
         imports: Top-level modules that the Space's code imports.
         hints: What else speaks for one Python or another.
         as_of: When packages are taken from; its rung may bring constraints of its own.
+        learned: What was learned elsewhere.
 
     Raises:
         PackagesError: A file or a version of the Space is not usable.
         UsageError: One of the user's own values is not.
     """
     root = directory.resolve()
-    before = read_requirements(root, "pre-requirements.txt")
-    own = read_requirements(root, "requirements.txt")
-    extra = tuple(_extra(root, text) for text in extra_packages)
     version = _sdk_version(sdk, sdk_version)
-    sdk_lines = tuple(_sdk_lines(root, sdk, version, {line.name for line in (*own.lines, *extra)}, imports))
-    conflict = _conflict(sdk, version, own.lines)
-    steps = tuple(_steps(root, before, own, extra, sdk_lines, split=conflict is not None))
-    gradio = version if sdk == "gradio" and version else _pinned(own.lines, "gradio")
+    asked = _asked(root, extra_packages, learned)
+    gradio = version if sdk == "gradio" and version else _pinned(asked.own, "gradio")
     python = choose_python(root, card=python_version, override=python_override, gradio=gradio, hints=hints)
+    lines = (*asked.own, *asked.extra)
+    era = Era(
+        sdk=sdk,
+        version=version,
+        pinned=_pinned(asked.own, sdk),
+        day=(as_of.date or datetime.now(timezone.utc).isoformat())[:10],
+        python=python.version,
+        needed=imports | switched_on(root),
+        named=frozenset(line.name for line in lines if line.name),
+        bounded=frozenset(line.name for line in lines if line.name and _is_bounded(line)),
+    )
+    conflict = _conflict(sdk, version, asked.own)
+    pins = period_pins(era) if as_of.rung is Rung.PERIOD_PINS else ()
+    steps = tuple(_steps(root, asked, era, pins + learned.constraints, split=conflict is not None))
+    dates = _dates(era, learned) if as_of.date or as_of.rung is Rung.PERIOD_PINS else ()
     return EnvironmentPlan(
         directory=root,
         python=python.version,
@@ -144,11 +184,99 @@ def make_plan(
         gradio=gradio,
         steps=steps,
         split=conflict is not None,
-        sources=before.files + own.files,
+        sources=asked.files,
         warnings=(conflict,) if conflict else (),
-        key=_key(root, steps, {"python": python.version, "sdk": sdk, "gradio": gradio, "as_of": as_of.date}),
+        notes=tuple(_notes(asked, era, pins, learned)),
+        key=key_of(
+            root,
+            (line for step in steps for line in step.lines),
+            {
+                "python": python.version,
+                "sdk": sdk,
+                "gradio": gradio,
+                "as_of": as_of.date,
+                "package_dates": dates,
+                "prerelease": asked.prerelease,
+                "steps": [[[line.text for line in step.lines], step.constraints] for step in steps],
+            },
+        ),
         as_of=as_of,
+        package_dates=dates,
+        prerelease=asked.prerelease,
     )
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """Requirements as they are installed: mended, and with git requirements as of the date."""
+
+    before: tuple[Line, ...]
+    own: tuple[Line, ...]
+    extra: tuple[Line, ...]
+    before_constraints: tuple[str, ...]
+    constraints: tuple[str, ...]
+    files: tuple[str, ...]
+    notes: tuple[str, ...]
+    prerelease: bool
+
+
+def asked_lines(directory: Path, extra_packages: tuple[str, ...] = ()) -> tuple[Line, ...]:
+    """The Space's requirements and the user's, in order, as `make_plan` takes them before anything is learned."""
+    asked = _asked(directory.resolve(), extra_packages, NOTHING_LEARNED)
+    return (*asked.before, *asked.own, *asked.extra)
+
+
+def requirement_files(directory: Path) -> tuple[str, ...]:
+    """The files of the Space that name requirements, relative to `directory`."""
+    return _asked(directory.resolve(), (), NOTHING_LEARNED).files
+
+
+def _asked(root: Path, extra_packages: tuple[str, ...], learned: Learned) -> _Asked:
+    before = read_requirements(root, "pre-requirements.txt")
+    own = read_requirements(root, "requirements.txt")
+    mended_before, mended_own = mend(before.lines), mend(own.lines)
+
+    def pinned(lines: Iterable[Line]) -> tuple[Line, ...]:
+        return tuple(learned.pinned[line].line if line in learned.pinned else line for line in lines)
+
+    return _Asked(
+        before=pinned(mended_before.lines),
+        own=pinned(mended_own.lines),
+        extra=pinned(_extra(root, text) for text in extra_packages),
+        before_constraints=before.constraints,
+        constraints=own.constraints,
+        files=before.files + own.files,
+        notes=mended_before.notes + mended_own.notes,
+        prerelease=mended_before.prerelease or mended_own.prerelease,
+    )
+
+
+def _dates(era: Era, learned: Learned) -> tuple[tuple[str, str], ...]:
+    younger = (*learned.younger, *(item for pinned in learned.pinned.values() for item in pinned.newer))
+    return (*package_dates(era, learned.sdk_released), *younger, *((name, "false") for name in learned.undated))
+
+
+def _notes(asked: _Asked, era: Era, pins: tuple[str, ...], learned: Learned) -> Iterator[str]:
+    yield from asked.notes
+    yield from (pinned.why for pinned in learned.pinned.values())
+    yield from learned.notes
+    if base := base_layer(era):
+        yield f"As in the base layer of Hugging Face's builder, {', '.join(base)} are there before the requirements."
+    if pins:
+        version = ".".join(map(str, era.release))
+        yield f"{era.sdk} {version} is known to work with {', '.join(pins)}."
+
+
+def _is_bounded(line: Line) -> bool:
+    """Whether a requirement says which versions it takes, or where from."""
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    if line.kind is not Kind.PACKAGE:
+        return True
+    try:
+        return bool(Requirement(_without_options(line)).specifier)
+    except InvalidRequirement:
+        return True
 
 
 def _sdk_version(sdk: str, text: str | None) -> str | None:
@@ -161,20 +289,6 @@ def _sdk_version(sdk: str, text: str | None) -> str | None:
             stage=STAGE,
         )
     return text.strip()
-
-
-def _sdk_lines(
-    root: Path, sdk: str, version: str | None, named: set[str | None], imports: frozenset[str]
-) -> Iterator[Line]:
-    """What the builder installs for the SDK: `gradio[oauth]==X "uvicorn>=0.14.0"`, and `spaces` where it is used."""
-    if sdk == "gradio":
-        if version or "gradio" not in named:
-            yield parse_line(root, f"gradio[oauth]{'==' + version if version else ''}")
-        yield parse_line(root, "uvicorn>=0.14.0")
-    elif sdk == "streamlit" and (version or "streamlit" not in named):
-        yield parse_line(root, f"streamlit{'==' + version if version else ''}")
-    if "spaces" in imports and "spaces" not in named:
-        yield parse_line(root, "spaces")
 
 
 def _conflict(sdk: str, version: str | None, lines: Iterable[Line]) -> str | None:
@@ -204,14 +318,13 @@ def _without_options(line: Line) -> str:
 
 
 def _pinned(lines: Iterable[Line], name: str) -> str | None:
-    for line in lines:
-        if (
-            line.name == name
-            and (match := _PIN.fullmatch(_without_options(line)))
-            and _EXACT_VERSION.fullmatch(match["version"])
-        ):
-            return match["version"]
-    return None
+    return next((version for line in lines if line.name == name and (version := exact_version(line))), None)
+
+
+def exact_version(line: Line) -> str | None:
+    """The version that a line asks for exactly (`name==1.2`), or None."""
+    match = _PIN.fullmatch(_without_options(line)) if line.kind is Kind.PACKAGE else None
+    return match["version"] if match and _EXACT_VERSION.fullmatch(match["version"]) else None
 
 
 def _extra(root: Path, text: str) -> Line:
@@ -235,15 +348,21 @@ def _extra(root: Path, text: str) -> Line:
     return line
 
 
-def _steps(
-    root: Path, before: Requirements, own: Requirements, extra: tuple[Line, ...], sdk: tuple[Line, ...], *, split: bool
-) -> Iterator[InstallStep]:
-    yield InstallStep("pip", tuple(parse_line(root, text) for text in SEED))
-    if before.lines:
-        yield InstallStep("pre-requirements.txt", before.lines, before.constraints)
-    asked = own.lines + extra
-    apart = (InstallStep("requirements.txt", asked, own.constraints), InstallStep("the SDK", sdk + extra))
-    if not asked:
+def _steps(root: Path, asked: _Asked, era: Era, constraints: tuple[str, ...], *, split: bool) -> Iterator[InstallStep]:
+    seed = tuple(parse_line(root, text) for text in SEED)
+    base = tuple(parse_line(root, text) for text in base_layer(era))
+    sdk = tuple(parse_line(root, text) for text in sdk_packages(era))
+    # On its own, it supplies and never constrains.
+    bare = InstallStep("pip", seed)
+    yield InstallStep(BASE_LAYER, seed + base, constraints, otherwise=(bare,)) if base else bare
+    if asked.before:
+        yield InstallStep("pre-requirements.txt", asked.before, asked.before_constraints)
+    together, limits = asked.own + asked.extra, asked.constraints + constraints
+    apart = (
+        InstallStep("requirements.txt", together, limits),
+        InstallStep("the SDK", sdk + asked.extra, constraints),
+    )
+    if not together:
         if sdk:
             yield apart[1]
     elif not sdk:
@@ -251,46 +370,4 @@ def _steps(
     elif split:
         yield from apart
     else:
-        yield InstallStep("packages", asked + sdk, own.constraints, otherwise=apart)
-
-
-def _key(root: Path, steps: Iterable[InstallStep], facts: dict[str, str | None]) -> str:
-    steps = tuple(steps)
-    local = sorted({line for step in steps for line in step.lines if line.path}, key=lambda line: line.text)
-    made_from = {
-        **facts,
-        "recipe": RECIPE,
-        "platform": [sys.platform, platform.machine()],
-        "steps": [[[line.text for line in step.lines], step.constraints] for step in steps],
-        "uv": {name: value for name in _UV_SETTINGS if (value := os.environ.get(name))},
-        "local": [str(root), *(_fingerprint(line) for line in local)] if local else [],
-    }
-    return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()[:20]
-
-
-def _fingerprint(line: Line) -> str:
-    """Hash of what a local requirement is built from; of its code only where that is copied (not editable)."""
-    digest = hashlib.sha256()
-    path = line.path
-    if path is None or not path.exists():
-        return ""
-    if path.is_file():
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    for file in _build_files(path, code=not line.editable):
-        digest.update(f"{file.relative_to(path)}\0{file.stat().st_size}\0".encode(errors="surrogateescape"))
-        digest.update(file.read_bytes())
-    return digest.hexdigest()
-
-
-def _build_files(folder: Path, *, code: bool) -> list[Path]:
-    found: list[Path] = []
-    for parent, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and name != "__pycache__")
-        for name in sorted(names):
-            file = Path(parent) / name
-            wanted = name in _BUILD_FILES or (code and file.suffix in _SOURCES)
-            if wanted and file.is_file() and not file.is_symlink():
-                found.append(file)
-        if not code or len(found) > _MAX_SOURCES:
-            break
-    return found
+        yield InstallStep("packages", together + sdk, limits, otherwise=apart)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from spacerun.environment.build import step_options, write_requirements
+from spacerun.environment.plan import BASE_LAYER
 from spacerun.environment.requirements import Kind, normalize
 from spacerun.environment.uv import UnresolvableError, run_uv
 from spacerun.text import one_line
@@ -109,7 +110,7 @@ class _Resolver:
                 raise
             for part in step.otherwise:
                 self.resolve(part)
-            self.split = True
+            self.split = self.split or step.name != BASE_LAYER
 
     def resolve(self, step: InstallStep) -> None:
         """Resolve `step` on top of the ones before it."""
@@ -138,7 +139,7 @@ class _Resolver:
                 self.unknown.update(dict.fromkeys(new))
 
     def _compile(self, step: InstallStep) -> Iterable[ResolvedPackage]:
-        overrides = self.folder / "overrides.txt"
+        overrides = self.folder / "left-out.txt"
         # An override whose marker is never true takes the package out, wherever it is asked for.
         overrides.write_text("".join(f"{name} ; python_version < '0'\n" for name in self.sourceonly), encoding="utf-8")
         # What the steps before chose is kept where it satisfies, as in an environment that holds it already.

@@ -21,6 +21,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+# What the builder of today brings beside a Space's own requirements.
+BUILDER = {"huggingface-hub": "1.0", "requests": "2.32", "protobuf": "3.20.3", "click": "8.0.4"} | {
+    "websockets": "15.0",
+    "fastapi": "0.112.0",
+    "spaces": "0.50",
+}
+
+
 class Index:
     """A package index on 127.0.0.1 as PyPI answers (PEP 691, 700 and 714), which remembers what it was asked."""
 
@@ -124,6 +132,8 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Index]:
     served.wheel("setuptools", "80.0.0")
     served.wheel("setuptools", "82.0.0")
     served.wheel("uvicorn", "0.30.0")
+    for name, version in BUILDER.items():
+        served.wheel(name, version)
     for version in ("3.50.2", "4.44.0", "5.0.0"):
         served.wheel("gradio", version, requires=("uvicorn>=0.14.0",))
     monkeypatch.setenv("UV_DEFAULT_INDEX", served.url)

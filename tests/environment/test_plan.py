@@ -20,8 +20,9 @@ def lines(plan: EnvironmentPlan) -> list[list[str]]:
 
 
 AS_OF = AsOf("2024-01-01T00:00:00Z", Rung.GIVEN, "asked for")
-SEED = ["pip", "setuptools<81"]
-SDK = ["gradio[oauth]==4.44.0", "uvicorn>=0.14.0"]
+SEED = ["pip", "setuptools<81", "huggingface-hub", "requests", "protobuf<4", "click<8.1"]
+BESIDE = ["uvicorn>=0.14.0", "websockets>=10.4"]
+SDK = ["gradio[oauth]==4.44.0", *BESIDE, "fastapi<0.113.0", "spaces"]
 
 
 def test_requirements_and_sdk_are_resolved_together(space: Path) -> None:
@@ -56,20 +57,19 @@ def test_an_agreeing_pin_is_no_conflict(space: Path, pin: str) -> None:
 
 
 def test_without_sdk_version_gradio_is_added_only_where_requirements_do_not_name_it(space: Path) -> None:
-    assert lines(plan_for(space, "torch", sdk_version=None)) == [SEED, ["torch", "gradio[oauth]", "uvicorn>=0.14.0"]]
+    assert lines(plan_for(space, "torch", sdk_version=None)) == [SEED, ["torch", "gradio[oauth]", *BESIDE, "spaces"]]
     named = plan_for(space, "gradio==3.20.1", sdk_version=None)
-    assert lines(named) == [SEED, ["gradio==3.20.1", "uvicorn>=0.14.0"]]
+    assert lines(named) == [SEED, ["gradio==3.20.1", *BESIDE, "spaces"]]
     assert named.gradio == "3.20.1"
 
 
-def test_spaces_is_added_where_the_code_imports_it(space: Path) -> None:
-    assert lines(plan_for(space, imports=frozenset({"spaces", "torch"}))) == [SEED, [*SDK, "spaces"]]
+def test_spaces_is_not_added_where_requirements_name_it(space: Path) -> None:
     listed = plan_for(space, "spaces==0.30.0", imports=frozenset({"spaces"}))
-    assert lines(listed) == [SEED, ["spaces==0.30.0", *SDK]]
+    assert lines(listed) == [SEED, ["spaces==0.30.0", *SDK[:-1]]]
 
 
 def test_an_sdk_without_packages_installs_only_what_is_asked(space: Path) -> None:
-    assert lines(plan_for(space, "flask", sdk="static", sdk_version=None)) == [SEED, ["flask"]]
+    assert lines(plan_for(space, "flask", sdk="static", sdk_version=None)) == [SEED[:2], ["flask"]]
     assert lines(plan_for(space, "x", sdk="streamlit", sdk_version="1.10.0")) == [SEED, ["x", "streamlit==1.10.0"]]
 
 
@@ -122,7 +122,7 @@ def test_the_key_is_the_same_for_what_installs_the_same(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("change", [
     {"sdk_version": "4.44.1"}, {"python_version": "3.8"}, {"extra_packages": ("numpy",)}, {"as_of": AS_OF},
-    {"imports": frozenset({"spaces"})}, {"requirements": "torch==2.0"}, {"included": "b==2"}, {"limits": "numpy<3"},
+    {"imports": frozenset({"datasets"})}, {"requirements": "torch==2.0"}, {"included": "b==2"}, {"limits": "numpy<3"},
     {"before": "pip<24"}, {"index": "https://other.example/simple"},
 ])  # fmt: skip
 def test_the_key_changes_with_whatever_changes_the_environment(

@@ -9,7 +9,7 @@ import pytest
 from spacerun.environment.python import find_installed
 from spacerun.environment.resolve import Resolution, resolve
 from spacerun.environment.uv import UnresolvableError
-from tests.environment.conftest import Index, plan_for, snapshot
+from tests.environment.conftest import BUILDER, Index, plan_for, snapshot
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +26,8 @@ def versions(resolution: Resolution) -> dict[str, str]:
 
 def test_packages_come_with_versions_sizes_and_hashes(index: Index, space: Path) -> None:
     resolution = resolved(space, "uvicorn\n")
-    assert versions(resolution) == {"gradio": "4.44.0", "pip": "26.0", "setuptools": "80.0.0", "uvicorn": "0.30.0"}
+    own = {"gradio": "4.44.0", "pip": "26.0", "setuptools": "80.0.0", "uvicorn": "0.30.0"}
+    assert versions(resolution) == own | BUILDER
     (gradio,) = [package for package in resolution.packages if package.name == "gradio"]
     assert gradio.size_bytes == len(index.files["gradio-4.44.0-py3-none-any.whl"])
     assert gradio.url == f"{index.base}/files/gradio-4.44.0-py3-none-any.whl"
