@@ -16,8 +16,10 @@ from spacerun.environment.bytecode import warm
 from spacerun.environment.decision import Wanted, added, choose, decided_plan
 from spacerun.environment.learning import gather
 from spacerun.environment.plan import requirement_files
-from spacerun.errors import UsageError
+from spacerun.environment.torch_fit import fit_torch
+from spacerun.errors import PackagesError, UsageError
 from spacerun.gpu.devices import cuda_visible_devices, read_devices, select
+from spacerun.ladder import lacking_packages, recall
 from spacerun.lanes import Lanes
 from spacerun.paths import home
 from spacerun.source.hook_files import HookSettings, install_hook
@@ -40,9 +42,13 @@ if TYPE_CHECKING:
     from spacerun.environment.plan import EnvironmentPlan
     from spacerun.environment.store import Environment
     from spacerun.gpu.devices import Device, DeviceReport
+    from spacerun.ladder import Attempt
     from spacerun.progress import StageClock
     from spacerun.space.card import SpaceCard
     from spacerun.space.find import FoundSpace
+
+    # All GPUs, and those that the app will see.
+    Checked = tuple[DeviceReport, tuple[Device, ...]]
 
 
 @dataclass(frozen=True)
@@ -62,6 +68,7 @@ class Options:
     pass_token: bool = False
     directory: Path | None = None
     timeout_seconds: float | None = None
+    attempts: int = 3
     offline: bool = False
 
 
@@ -88,6 +95,7 @@ class Prepared:
     devices: DeviceReport
     gpus: tuple[Device, ...]
     source: editing.SourceEdit
+    attempts: tuple[Attempt, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -143,18 +151,21 @@ def locate(options: Options, clock: StageClock) -> Located:
         )
         for warning in source.warnings:
             clock.progress.warn(warning)
+        before = recall(found.id if found else "", checkout.commit).choice
         wanted = Wanted(
             checkout.directory,
             sdk=card.sdk,
             sdk_version=card.sdk_version,
             python_version=card.python_version,
-            python_override=options.python,
-            extra_packages=options.packages,
+            python_override=options.python or before.python,
+            extra_packages=tuple(dict.fromkeys((*options.packages, *before.packages))),
             imports=source.imports,
             entry=card.app_file,
         )
         evidence = _evidence(options, wanted, checkout, found, offline=offline)
         as_of = choose(options.as_of, evidence)
+        if before.rung and options.as_of == "auto":
+            as_of = decide(evidence, before.rung) or as_of
         plan = decided_plan(wanted, as_of, evidence, progress=clock.progress, offline=offline)
         stage.text = f"{card.app_file}: {_count(source)}"
     return Located(
@@ -183,6 +194,7 @@ def replan(
     *,
     rung: Rung | None = None,
     extra_packages: tuple[str, ...] = (),
+    python: str | None = None,
 ) -> Located | None:
     """`located` with another environment: packages chosen as `rung` says, or some added.
 
@@ -192,6 +204,7 @@ def replan(
         clock: Its progress is told what was decided.
         rung: How to choose packages; None keeps the date.
         extra_packages: Requirements to add to those of the user.
+        python: Version of Python; None keeps it.
 
     Returns:
         None where `rung` has nothing to go by, such as no release date of the SDK.
@@ -200,27 +213,24 @@ def replan(
     if as_of is None:
         return None
     wanted = added(located.wanted, extra_packages)
+    wanted = replace(wanted, python_override=python or wanted.python_override)
     offline = options.offline or hub.is_offline()
     plan = decided_plan(wanted, as_of, located.evidence, progress=clock.progress, offline=offline)
     return replace(located, wanted=wanted, environment_plan=plan)
 
 
-def prepare(options: Options, clock: StageClock) -> Prepared:
+def prepare(located: Located, options: Options, clock: StageClock) -> Prepared:
     """Everything up to the start. The environment is made while the large files stream in."""
-    registry.reap_orphans()
-    located = locate(options, clock)
     offline = options.offline or hub.is_offline()
     with Lanes() as lanes:
         if located.found and not _has_large_files(located.checkout):
             lanes.run(lambda: _fetch_large_files(located, clock, offline=offline))
-        making = lanes.run(lambda: _make_environment(located, clock, offline=offline))
+        checking = lanes.run(lambda: check_gpus(options, clock))
+        making = lanes.run(lambda: _make_environment(located, checking.result(), options, clock))
         # What Gradio imports is compiled as long as large files still stream in.
-        warming = lanes.run(lambda: warm(making.result()))
-        with clock.stage("check-gpu", "asking NVML for the GPUs") as stage:
-            devices = read_devices()
-            gpus = select(devices, options.gpu)
-            stage.text = ", ".join(_describe(device) for device in gpus) or "no GPU is used"
-    environment = making.result()
+        warming = lanes.run(lambda: warm(making.result()[1]))
+    located, environment = making.result()
+    devices, gpus = checking.result()
     warming.result().stop()
     with clock.stage("rewrite", "editing the launch call") as stage:
         source = editing.apply(located.checkout, located.source, environment.python)
@@ -234,7 +244,8 @@ def ready(prepared: Prepared, options: Options) -> Ready:
     app_id = registry.new_id(located.name)
     port = allocate_port(options.host, options.port)
     hook = install_hook(
-        registry.hook_folder(app_id), HookSettings(share=options.share, host=options.host, port=options.port)
+        registry.hook_folder(app_id),
+        HookSettings(share=options.share, host=options.host, port=options.port, spare=port),
     )
     variables = app_environment(
         venv=environment.python.parent.parent,
@@ -264,6 +275,29 @@ def ready(prepared: Prepared, options: Options) -> Ready:
     return Ready(spec, variables)
 
 
+def check_gpus(options: Options, clock: StageClock) -> Checked:
+    """The GPUs of this machine, and those that the app will see."""
+    with clock.stage("check-gpu", "asking NVML for the GPUs") as stage:
+        devices = read_devices()
+        gpus = select(devices, options.gpu)
+        stage.text = ", ".join(_describe(device) for device in gpus) or "no GPU is used"
+    return devices, gpus
+
+
+def fitted(located: Located, checked: Checked, clock: StageClock, *, offline: bool) -> Located:
+    """`located` with the PyTorch, if it brings one, that runs on the GPUs that the app will see."""
+    devices, gpus = checked
+    plan = fit_torch(
+        located.environment_plan,
+        gpus,
+        devices,
+        imports=located.wanted.imports,
+        progress=clock.progress,
+        offline=offline,
+    )
+    return replace(located, environment_plan=plan)
+
+
 def in_use(directory: Path) -> bool:
     """Whether a running app works in `directory`."""
     return any(record.directory == str(directory) for record in registry.records(active=True) if registry.alive(record))
@@ -287,13 +321,27 @@ def _has_large_files(checkout: Checkout) -> bool:
     return bool(state and state.large_files and not still_pointers(checkout))
 
 
-def _make_environment(located: Located, clock: StageClock, *, offline: bool) -> Environment:
+def _make_environment(
+    located: Located, checked: Checked, options: Options, clock: StageClock
+) -> tuple[Located, Environment]:
+    """The environment, and the plan that it follows: what the code imports and the plan lacks is added, if known."""
+    offline = options.offline or hub.is_offline()
     with clock.stage("environment", "making the environment") as stage:
+        located = fitted(located, checked, clock, offline=offline)
         environment = build(located.environment_plan, progress=clock.progress, offline=offline)
+        lacking = lacking_packages(located, environment, clock.progress)
+        fuller = replan(located, options, clock, extra_packages=lacking) if lacking else None
+        if fuller:
+            fuller = fitted(fuller, checked, clock, offline=offline)
+            try:
+                environment = build(fuller.environment_plan, progress=clock.progress, offline=offline)
+                located = fuller
+            except PackagesError as error:
+                clock.progress.warn(f"{', '.join(lacking)} could not be added: {error.message}")
         version = next((version for name, version in environment.packages if name == "gradio"), None)
         stage.text = f"Python {environment.python_version}" + (f", gradio {version}" if version else "")
         stage.text += "" if environment.created else " (as made before)"
-    return environment
+    return located, environment
 
 
 def _hf_home(located: Located) -> Path:

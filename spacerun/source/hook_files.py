@@ -22,11 +22,13 @@ class HookSettings:
         share: Whether to ask for a share link; None leaves it to the code.
         host: Address in place of any `server_name` that the code gives; None leaves it.
         port: Port in place of any `server_port` that the code gives; None leaves it.
+        spare: Port in place of a `server_port` in the code that something else listens on.
     """
 
     share: bool | None
     host: str | None
     port: int | None = None
+    spare: int | None = None
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 _END: Final[Position] = (1 << 31, 0)
 # Rounds until names that depend on one another in circles have settled; real code needs one or two.
 _ROUNDS: Final = 20
+# Containers within containers; a function that walks a tree would go on for good.
+_DEEPEST: Final = 4
 # Decorators that leave the arguments and the result of a function as they are.
 _TRANSPARENT: Final = frozenset({"staticmethod", "classmethod", "property", "cached_property", "cache", "lru_cache"})
 _VIEWS: Final = frozenset({"values", "items"})
@@ -66,6 +68,8 @@ class Receivers:
 
     def value(self, use: Use, path: Path = ()) -> Value:
         """What `use` stands for in this round; with `path`, the element of it that unpacking takes."""
+        if len(path) > _DEEPEST:
+            return Kind.OTHER
         key = (id(use.expression), path)
         if key in self._known:
             return self._known[key]

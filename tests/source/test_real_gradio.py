@@ -1,12 +1,14 @@
-"""The hook in a really installed Gradio: the newest, and one of 2024."""
+"""The edit and the hook in really installed Gradio, from 2.9 to the newest."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import uv
@@ -15,13 +17,29 @@ from spacerun.source.hook_files import HookSettings, install_hook, read_launched
 from spacerun.source.rewrite import edit_launch_calls
 
 _OLD = Path("~/.pyenv/versions/3.10.13/bin/python").expanduser()
+OLD = str(_OLD) if _OLD.exists() else "3.10"
+# The date matters: their dependencies of today do not let them start.
 RELEASES = [
     pytest.param(sys.executable, ["gradio"], id="newest"),
-    # The date matters: its dependencies of today do not let it start.
-    pytest.param(
-        str(_OLD) if _OLD.exists() else "3.10", ["--exclude-newer", "2024-10-10", "gradio==4.44.0"], id="4.44.0"
-    ),
+    pytest.param(OLD, ["gradio==5.49.1"], id="5.49.1"),
+    pytest.param(OLD, ["--exclude-newer", "2024-10-10", "gradio==4.44.0"], id="4.44.0"),
+    pytest.param(OLD, ["--exclude-newer", "2023-11-19", "gradio==3.50.2"], id="3.50.2"),
+    pytest.param(OLD, ["--exclude-newer", "2023-04-01", "gradio==3.20.1", "setuptools"], id="3.20.1"),
+    pytest.param(OLD, ["--exclude-newer", "2022-05-15", "gradio==2.9.4", "setuptools"], id="2.9.4"),
 ]
+# What the hook does before the app's first line, and while Gradio is imported, in seconds.
+TIMED = """
+import sys, time
+hook = sys.meta_path[0].find_spec.__func__.__globals__
+patch, spent = hook["patch"], []
+def timed(*args):
+    started = time.perf_counter()
+    patch(*args)
+    spent.append(time.perf_counter() - started)
+hook["patch"] = timed
+import gradio
+print("SPENT", sum(spent), flush=True)
+"""
 LAUNCHES = {
     "edit": "demo.launch(prevent_thread_lock=True, server_name='0.0.0.0')",
     "hook": "kw = {'share': False, 'server_name': '0.0.0.0'}\ndemo.launch(**kw, prevent_thread_lock=True)",
@@ -34,7 +52,7 @@ import gradio as gr
 gr.networking.setup_tunnel = lambda *args, **kwargs: "https://0123456789abcdef.gradio.live"
 demo = gr.Interface(lambda name: name, "text", "text")
 {}
-print("RESULT", json.dumps([demo.share, demo.share_url, demo.local_url, demo.server_name]), flush=True)
+print("RESULT", json.dumps([demo.share, demo.share_url, demo.local_url]), flush=True)
 os._exit(0)
 """
 
@@ -67,8 +85,16 @@ def test_share_and_host_arrive_by_the_edit_and_by_the_hook(tmp_path, python, req
         )
         result = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]
         assert result, done.stdout + done.stderr
-        share, share_url, local_url, host = json.loads(result[0].removeprefix("RESULT "))
-        assert (share, share_url, host) == (True, "https://0123456789abcdef.gradio.live", "127.0.0.1")
+        share, share_url, local_url = json.loads(result[0].removeprefix("RESULT "))
+        assert (share, share_url) == (True, "https://0123456789abcdef.gradio.live")
+        assert urlsplit(local_url).hostname == "127.0.0.1"
         (launched,) = read_launched(hook)
         assert (launched.local_url, launched.share_url, launched.share) == (local_url, share_url, True)
         assert launched.changed == (() if name == "edit" else ("share", "server_name"))
+    done = subprocess.run(
+        [interpreter, "-X", "importtime", "-c", TIMED], env=environment, capture_output=True, text=True, check=True
+    )
+    started = int(re.findall(r"(\d+) \|\s+sitecustomize$", done.stderr, re.MULTILINE)[0]) / 1e6
+    patched = float(done.stdout.rpartition("SPENT")[2])
+    print(f"{' '.join(requirements)}: {started * 1000:.1f} ms at the start, {patched * 1000:.1f} ms when Gradio is imported")
+    assert started + patched < 0.1

@@ -10,6 +10,7 @@ It runs inside the Space, on Python 3.7 and later: standard library only.
     share  true or false: what every `launch` gets
     host   address in place of any `server_name` that the code gives
     port   number in place of any `server_port` that the code gives
+    spare  number in place of a `server_port` that something else listens on
 
 Once an app is launched, one line is added to `launched.jsonl`: its URLs, the `share` it got, what was changed, and
 where it was called. They are complete in every Gradio just before `launch` blocks its thread, which it does by
@@ -123,17 +124,45 @@ def with_settings(names, args, kwargs):
     with open(os.path.join(FOLDER, "launch.json"), encoding="utf-8") as stream:
         settings = json.load(stream)
     args, kwargs, changed = list(args), dict(kwargs), []
-    for name, setting in (("share", "share"), ("server_name", "host"), ("server_port", "port")):
-        wanted = settings.get(setting)
-        if wanted is None:
-            continue
+    host = settings.get("host")
+    for name in ("share", "server_name", "server_port"):
         position = names.index(name)
         holder, key = (args, position) if position < len(args) else (kwargs, name)
         given = holder[key] if holder is args else kwargs.get(name)
-        if given is not wanted and given != wanted and (name == "share" or given is not None):
+        if name == "share":
+            wanted = given if settings.get("share") is None else settings["share"]
+        elif given is None:
+            continue
+        elif name == "server_name":
+            wanted = host = host or given
+        else:
+            wanted = first_free(host, settings.get("port"), given, settings.get("spare"))
+        if given is not wanted and given != wanted:
             holder[key] = wanted
             changed.append(name)
     return args, kwargs, changed
+
+
+def first_free(host, *ports):
+    """The first of `ports` that nothing else has; None, with which Gradio looks for one by itself, if there is none."""
+    import errno
+    import socket
+
+    for port in ports:
+        if port is None:
+            continue
+        try:
+            family, kind, protocol, _, address = socket.getaddrinfo(host or "127.0.0.1", port, type=socket.SOCK_STREAM)[0]
+            # No address reuse: Gradio 3 refuses even a port in TIME_WAIT.
+            with socket.socket(family, kind, protocol) as probe:
+                probe.bind(address)
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                continue
+        except Exception:
+            pass
+        return port
+    return None
 
 
 def survive_without_tunnel(module):
