@@ -12,6 +12,8 @@ from spacerun.cli import options as o
 from spacerun.cli.session import Session
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rich.panel import Panel
 
     from spacerun.app.spec import AppRecord
@@ -33,6 +35,7 @@ def launch(
     pass_token: o.PassToken = False,
     directory: o.Dir = None,
     timeout: o.Timeout = None,
+    attempts: o.Attempts = 3,
     offline: o.Offline = False,
     detach: Annotated[
         bool,
@@ -47,7 +50,9 @@ def launch(
     The app's log appears on standard output. Ctrl-C stops the app and everything that it started.
     """
     with Session("launch", as_json=json_output, quiet=quiet, verbose=verbose) as session:
-        from spacerun import pipeline
+        from functools import partial
+
+        from spacerun import launching, pipeline
         from spacerun.app.variables import given_variables
         from spacerun.progress import StageClock
 
@@ -64,15 +69,15 @@ def launch(
             pass_token=pass_token,
             directory=directory.expanduser().absolute() if directory else None,
             timeout_seconds=timeout,
+            attempts=attempts,
             offline=offline,
         )
         clock = StageClock(session.progress)
-        prepared = pipeline.prepare(options, clock)
-        ready = pipeline.ready(prepared, options)
-        (_run_detached if detach else _run)(session, clock, prepared, ready)
+        run = _run_detached if detach else _run
+        launching.launch(options, clock, partial(run, session, clock))
 
 
-def _run(session: Session, clock: StageClock, prepared: Prepared, ready: Ready) -> None:
+def _run(session: Session, clock: StageClock, prepared: Prepared, ready: Ready, worked: Callable[[], None]) -> None:
     """Start the app and stay with it until it ends."""
     from spacerun.app.run import supervise
     from spacerun.errors import AppCrashedError
@@ -83,6 +88,7 @@ def _run(session: Session, clock: StageClock, prepared: Prepared, ready: Ready) 
     log = sys.stderr if session.as_json else sys.stdout
 
     def show_answer(record: AppRecord) -> None:
+        worked()
         clock.record("start", f"it answers at {record.url}", time.monotonic() - began)
         if ready.spec.share:
             progress.start("share", "waiting for the share link")
@@ -108,7 +114,9 @@ def _run(session: Session, clock: StageClock, prepared: Prepared, ready: Ready) 
         )
 
 
-def _run_detached(session: Session, clock: StageClock, prepared: Prepared, ready: Ready) -> None:
+def _run_detached(
+    session: Session, clock: StageClock, prepared: Prepared, ready: Ready, worked: Callable[[], None]
+) -> None:
     """Start the app under a supervisor of its own and return once it answers."""
     from spacerun.app.detach import launch_detached
 
@@ -116,6 +124,7 @@ def _run_detached(session: Session, clock: StageClock, prepared: Prepared, ready
     with clock.stage("start", "starting the app") as stage:
         record = launch_detached(ready.spec, ready.variables, on_line=show_line, on_warning=session.progress.warn)
         stage.text = f"it answers at {record.url}"
+    worked()
     _show_ready(session, clock, prepared, record, end=f"spacerun stop {record.id}")
 
 

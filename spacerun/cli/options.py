@@ -106,6 +106,16 @@ Dir = Annotated[
         show_default=False,
     ),
 ]
+Attempts = Annotated[
+    int,
+    typer.Option(
+        "--attempts",
+        envvar="SPACERUN_ATTEMPTS",
+        min=1,
+        max=6,
+        help="How often to start it, each time with other packages, if it fails for a reason that these may mend.",
+    ),
+]
 Timeout = Annotated[
     float | None,
     typer.Option(

@@ -1,0 +1,151 @@
+"""The launch itself: prepare, start, and where it fails for a reason that other packages may mend, try those."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from spacerun import ladder, pipeline
+from spacerun.app import registry
+from spacerun.app.log import last_lines
+from spacerun.diagnosis import explain
+from spacerun.errors import AppCrashedError, PackagesError, ProbeError
+from spacerun.ladder import Attempt, Choice, Limits, Memory
+from spacerun.text import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from spacerun.diagnosis import Finding
+    from spacerun.errors import SpacerunError
+    from spacerun.pipeline import Located, Options, Prepared, Ready
+    from spacerun.progress import StageClock
+
+_LOG_LINES: Final = 200
+_EXPLAINED: Final = (PackagesError, AppCrashedError, ProbeError)
+
+
+def launch(options: Options, clock: StageClock, start: Callable[[Prepared, Ready, Callable[[], None]], None]) -> None:
+    """Launch a Space; `options.attempts` says how often it may be started, each time with other packages.
+
+    Args:
+        options: What the user asked for.
+        clock: Times the stages; its progress is told of each attempt that failed, why, and what is tried next.
+        start: Starts the app, calls its third argument once the app answers, and returns when it is done with it.
+
+    Raises:
+        SpacerunError: The last attempt failed; its hint says why, as far as that is known.
+    """
+    registry.reap_orphans()
+    climb = _Climb(options, clock, pipeline.locate(options, clock))
+    while not climb.attempt(start):
+        pass
+
+
+class _Climb:
+    """The attempts of one launch."""
+
+    def __init__(self, options: Options, clock: StageClock, located: Located) -> None:
+        self.options = options
+        self.clock = clock
+        self.located = located
+        self.attempts: list[Attempt] = []
+        self._tried: set[str] = set()
+        self.limits = Limits(options.attempts, dates=options.as_of == "auto", python=options.python is None)
+        # Choices are told from what the Space and the user ask for, without what worked the last time.
+        wanted = replace(located.wanted, extra_packages=options.packages, python_override=options.python)
+        self.asked = replace(located, wanted=wanted)
+
+    @property
+    def choice(self) -> Choice:
+        """How the packages of the present attempt are chosen."""
+        wanted, rung = self.located.wanted, self.located.environment_plan.as_of.rung
+        first = self.asked.environment_plan.as_of.rung
+        return Choice(
+            rung=rung if rung is not first or self._recalled.rung else None,
+            packages=tuple(p for p in wanted.extra_packages if p not in self.options.packages),
+            python=wanted.python_override if wanted.python_override != self.options.python else None,
+        )
+
+    def attempt(self, start: Callable[[Prepared, Ready, Callable[[], None]], None]) -> bool:
+        """Try the present choice; False if it failed and another one is at hand."""
+        ready: Ready | None = None
+        self._tried.add(self.located.environment_plan.key)
+        try:
+            prepared = pipeline.prepare(self.located, self.options, self.clock)
+            self.located = prepared.located
+            ready = pipeline.ready(prepared, self.options)
+            prepared = replace(prepared, attempts=(*self.attempts, self._attempt()))
+            start(prepared, ready, self._worked)
+        except _EXPLAINED as error:
+            self.clock.progress.finish(error.stage or "start", "", 0.0)
+            findings = explain(_log(error), error)
+            self.attempts.append(self._attempt(error, findings))
+            following = None if ready and _is_over(ready) else self._following()
+            if following is None:
+                raise _explained(error, self.attempts)  # noqa: B904 - the same error, with more to tell
+            self.clock.progress.warn(_told(error, findings, ladder.describe(*following[1:])))
+            self.located = following[0]
+            return False
+        return True
+
+    def _following(self) -> tuple[Located, Choice, Choice] | None:
+        """What to try next, its choice and the present one; None where nothing is left."""
+        for choice in ladder.next_choices(self.attempts, self.limits):
+            located = pipeline.replan(
+                self.asked,
+                self.options,
+                self.clock,
+                rung=choice.rung,
+                extra_packages=choice.packages,
+                python=choice.python,
+            )
+            if located and located.environment_plan.key not in self._tried:
+                return located, choice, self.choice
+        return None
+
+    def _worked(self) -> None:
+        located = self.located
+        memory = Memory(self.choice, checked=located.environment_plan.key)
+        ladder.memorize(located.name, located.checkout.commit, memory)
+
+    def _attempt(self, error: SpacerunError | None = None, findings: tuple[Finding, ...] = ()) -> Attempt:
+        plan = self.located.environment_plan
+        return Attempt(self.choice, plan.as_of.rung, plan.as_of.date, error, findings)
+
+    @property
+    def _recalled(self) -> Choice:
+        return ladder.recall(self.asked.name, self.asked.checkout.commit).choice
+
+
+def _log(error: SpacerunError) -> list[str]:
+    log = error.data.get("log")
+    return last_lines(Path(log), _LOG_LINES) if isinstance(log, str) else []
+
+
+def _is_over(ready: Ready) -> bool:
+    """Whether the app had answered, or was stopped on request: then its end is no failure to start."""
+    record = registry.load(ready.spec.id)
+    return bool(record and record.url) or registry.stop_requested(ready.spec.id)
+
+
+def _told(error: SpacerunError, findings: tuple[Finding, ...], following: str) -> str:
+    cause = findings[0].cause if findings else one_line(error.message.rstrip("."), 300)
+    what = "The packages do not fit" if isinstance(error, PackagesError) else "It did not start"
+    return f"{what}: {cause}. Trying {following}."
+
+
+def _explained(error: SpacerunError, attempts: Sequence[Attempt]) -> SpacerunError:
+    """`error` with what is known about it."""
+    findings = attempts[-1].findings
+    if findings:
+        first = findings[0]
+        error.message = f"{error.message.rstrip('.')}: {first.cause}."
+        error.hint = "\n".join(filter(None, [f"What helps: {first.remedy} ({first.source})", error.hint]))
+    error.data = {
+        **error.data,
+        "diagnosis": [finding.to_json() for finding in findings],
+        "attempts": [attempt.to_json() for attempt in attempts],
+    }
+    return error
