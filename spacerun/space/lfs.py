@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from spacerun.space.tree import Checkout
 
 _POLL_SECONDS = 0.2
+_PARTIAL_CONTENT = 206
 _PARALLEL_DOWNLOADS = 4
 # How often a line that breaks is taken up again within one run, as long as something came each time.
 _ATTEMPTS = 8
@@ -171,13 +172,7 @@ def _run(command: list[str], folder: Path, environment: dict[str, str]) -> str |
 def _download(
     checkout: Checkout, arriving: Path, waiting: list[Pointer], *, url: str, token: str | None, progress: Progress
 ) -> None:
-    """Fetch objects by huggingface_hub, from where what came before ends, and check their hashes."""
-    import logging
-
-    from huggingface_hub.utils import disable_progress_bars
-
-    disable_progress_bars()
-    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # its warnings are of lines taken up again
+    """Fetch objects by huggingface_hub's client, from where what came before ends, and check their hashes."""
     queue: SimpleQueue[Pointer] = SimpleQueue()
     for pointer in {pointer.oid: pointer for pointer in waiting}.values():
         queue.put(pointer)
@@ -206,29 +201,42 @@ def _download(
 
 
 def _download_part(address: str, part: Path, pointer: Pointer, token: str | None, progress: Progress) -> None:
-    # hf_hub_download starts anew in each run: its unfinished files have random names and are removed on failure.
+    """Bring `part` to its full size, from where it ends."""
     from huggingface_hub.errors import HfHubHTTPError
-    from huggingface_hub.file_download import http_get
-    from huggingface_hub.utils import build_hf_headers
-
-    headers = build_hf_headers(token=token or False)
-
-    def download() -> None:
-        with part.open("ab") as stream:
-            if stream.tell() > pointer.size:
-                stream.truncate(0)
-            if stream.tell() < pointer.size:
-                http_get(address, stream, resume_size=stream.tell(), headers=headers, expected_size=pointer.size)
 
     for attempt in range(_ATTEMPTS):
-        before = part.stat().st_size if part.exists() else 0
+        before = _size(part)
         try:
-            return hub.retrying(download, HfHubHTTPError, progress)
+            hub.retrying(lambda: _get_rest(address, part, pointer, token), HfHubHTTPError, progress)
         except Exception as error:
-            came = part.stat().st_size - before
-            if not hub.is_transport_error(error) or came <= 0 or attempt == _ATTEMPTS - 1:
+            if not hub.is_transport_error(error) or _size(part) <= before or attempt == _ATTEMPTS - 1:
                 raise
-    return None
+        if _size(part) >= pointer.size:
+            return
+
+
+def _get_rest(address: str, part: Path, pointer: Pointer, token: str | None) -> None:
+    # hf_hub_download starts anew in each run: its unfinished files have random names and are removed on failure. And
+    # http_get, on which it rests, writes ten megabytes at a time; what came of the last ones is lost with the line.
+    from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status
+
+    if _size(part) > pointer.size:
+        part.unlink()
+    start = _size(part)
+    if start == pointer.size:
+        return
+    headers = build_hf_headers(token=token or False) | {"Accept-Encoding": "identity", "Range": f"bytes={start}-"}
+    with get_session().stream("GET", address, headers=headers, timeout=hub.TIMEOUT_SECONDS) as answer:
+        hf_raise_for_status(answer)
+        with part.open("ab") as stream:
+            if answer.status_code != _PARTIAL_CONTENT:
+                stream.truncate(0)
+            for piece in answer.iter_bytes():
+                stream.write(piece)
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
 
 
 @contextmanager
