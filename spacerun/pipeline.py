@@ -16,6 +16,7 @@ from spacerun.environment.bytecode import warm
 from spacerun.environment.decision import Wanted, added, choose, decided_plan
 from spacerun.environment.learning import gather
 from spacerun.environment.plan import requirement_files
+from spacerun.environment.system import Consent, provide, read_system_packages
 from spacerun.environment.torch_fit import fit_torch
 from spacerun.errors import PackagesError, UsageError
 from spacerun.gpu.devices import cuda_visible_devices, read_devices, select
@@ -35,7 +36,7 @@ from spacerun.space.tree import Checkout, read_state, space_folder, update_state
 from spacerun.text import one_line, size
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from spacerun.environment.as_of import Rung
@@ -68,6 +69,8 @@ class Options:
     pass_token: bool = False
     directory: Path | None = None
     timeout_seconds: float | None = None
+    system_packages: Consent = Consent.ASK
+    confirm: Callable[[str], bool | None] | None = None
     attempts: int = 3
     offline: bool = False
 
@@ -236,6 +239,12 @@ def prepare(located: Located, options: Options, clock: StageClock) -> Prepared:
         source = editing.apply(located.checkout, located.source, environment.python)
         stage.text = "; ".join(one_line(f"{r.file}:{r.line} {r.after} ({r.how})") for r in source.rewrites)
     return Prepared(located, environment, devices, gpus, source)
+
+
+def provide_system_packages(located: Located, options: Options, clock: StageClock) -> None:
+    """Install what the Space's packages.txt asks for, as far as the user allows it."""
+    packages = read_system_packages(located.checkout.directory)
+    provide(packages, options.system_packages, confirm=options.confirm, progress=clock.progress)
 
 
 def ready(prepared: Prepared, options: Options) -> Ready:

@@ -10,6 +10,7 @@ from spacerun import hub
 from spacerun.environment.python import find_python
 from spacerun.environment.resolve import Resolution, ResolvedPackage, resolve
 from spacerun.environment.store import load
+from spacerun.environment.system import SystemPackages, read_system_packages
 from spacerun.errors import PrerequisiteError
 from spacerun.pipeline import Located, Options, check_gpus, fitted, locate
 from spacerun.report import located_data
@@ -34,7 +35,7 @@ class Planned:
         packages: What would be installed, or is already.
         devices: The GPUs.
         gpus: Those that the app would see.
-        system_packages: Debian packages that `packages.txt` names.
+        system_packages: Debian packages that `packages.txt` names, and which of them are missing.
         large_file_bytes: Bytes of large files still to be fetched.
         diff: The edit of the clone as a unified diff.
     """
@@ -43,7 +44,7 @@ class Planned:
     packages: Resolution
     devices: DeviceReport
     gpus: tuple[Device, ...]
-    system_packages: tuple[str, ...]
+    system_packages: SystemPackages
     large_file_bytes: int
     diff: str
 
@@ -64,7 +65,9 @@ class Planned:
                 {"name": p.name, "version": p.version, "size_bytes": p.size_bytes} for p in self.packages.packages
             ],
             "known_after_install": list(self.packages.unknown),
-            "system_packages": list(self.system_packages),
+            "system_packages": list(self.system_packages.names),
+            "missing_system_packages": list(self.system_packages.missing or ()),
+            "decisions": list(self.located.environment_plan.notes),
             "gpu": self.devices.to_json() | {"used": [device.uuid for device in self.gpus]},
             "download_bytes": self.download_bytes,
             "disk_bytes": self.disk_bytes,
@@ -90,7 +93,7 @@ def plan(options: Options, clock: StageClock, *, build: bool = False) -> Planned
         packages=_packages(located, clock, build=build, offline=offline),
         devices=devices,
         gpus=gpus,
-        system_packages=_system_packages(located),
+        system_packages=read_system_packages(located.checkout.directory),
         large_file_bytes=sum(pointer.size for pointer in still_pointers(located.checkout)),
         diff="".join(map(unified_diff, located.source.edits)),
     )
@@ -121,14 +124,6 @@ def _interpreter(located: Located, clock: StageClock, *, offline: bool) -> Inter
         if offline:
             raise
         return None
-
-
-def _system_packages(located: Located) -> tuple[str, ...]:
-    path = located.checkout.directory / "packages.txt"
-    if not path.is_file() or path.is_symlink():
-        return ()
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    return tuple(line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#"))
 
 
 def missing_disk(planned: Planned) -> int:

@@ -25,6 +25,7 @@ def located_data(located: Located) -> dict[str, Any]:
         "torch": _torch(plan.torch),
         "as_of": plan.as_of.date,
         "rung": plan.as_of.rung.value,
+        "as_of_why": plan.as_of.why,
         "rewrites": [asdict(rewrite) for rewrite in located.source.rewrites],
         "models": [{"id": model, "source": "card"} for model in located.card.models],
     }

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from spacerun.environment.system import Consent
+
 Space = Annotated[
     str,
     typer.Argument(
@@ -63,6 +65,23 @@ Python = Annotated[
         metavar="X.Y",
         help="Python version instead of the card's.",
         show_default=False,
+    ),
+]
+AsOf = Annotated[
+    str,
+    typer.Option(
+        "--as-of",
+        envvar="SPACERUN_AS_OF",
+        metavar="auto|latest|DATE",
+        help="Take packages as they were on this day. auto: the day of the Space's last relevant change.",
+    ),
+]
+SystemPackages = Annotated[
+    Consent,
+    typer.Option(
+        "--system-packages",
+        envvar="SPACERUN_SYSTEM_PACKAGES",
+        help="Whether the Debian packages in packages.txt may be installed.",
     ),
 ]
 With = Annotated[

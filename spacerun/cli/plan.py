@@ -21,6 +21,7 @@ def plan(
     host: o.Host = "127.0.0.1",
     gpu: o.Gpu = "auto",
     python: o.Python = None,
+    as_of: o.AsOf = "auto",
     with_: o.With = None,
     directory: o.Dir = None,
     build: Annotated[
@@ -47,6 +48,7 @@ def plan(
             host=host,
             gpu=gpu,
             python=python,
+            as_of=as_of,
             packages=tuple(with_ or ()),
             directory=directory.expanduser().absolute() if directory else None,
             offline=offline,
@@ -56,6 +58,13 @@ def plan(
         session.print(_table(planned))
         if planned.diff:
             session.print(Syntax(planned.diff, "diff", theme="ansi_dark", background_color="default", word_wrap=True))
+
+
+def _system_packages(planned: Planned) -> str:
+    wanted = planned.system_packages
+    if wanted.missing is None:
+        return f"{', '.join(wanted.names)} (this system has no dpkg)"
+    return ", ".join(f"{name} (missing)" if name in wanted.missing else name for name in wanted.names)
 
 
 def _table(planned: Planned) -> Table:
@@ -80,7 +89,9 @@ def _table(planned: Planned) -> Table:
         else "",
         "Packages": f"{len(packages.packages)}, {size(packages.download_bytes)} to download",
         "Known after install": ", ".join(packages.unknown),
-        "System packages": ", ".join(planned.system_packages),
+        "Packages of": f"{(environment.as_of.date or 'today')[:10]} ({environment.as_of.why})",
+        "Decided": "\n".join(environment.notes),
+        "System packages": _system_packages(planned),
         "Large files": f"{size(planned.large_file_bytes)} to download" if planned.large_file_bytes else "",
         "Disk": f"about {size(planned.disk_bytes)}" + (f", {size(lacking)} more than is free" if lacking else ""),
         "GPU": ", ".join(f"{device.label} {device.name}" for device in planned.gpus) or "none is used",

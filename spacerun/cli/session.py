@@ -55,6 +55,15 @@ class Session:
             self.progress.close()
             stdout_console().print(renderable)
 
+    def confirm(self, question: str) -> bool | None:
+        """Ask the user; None where nobody is there to answer."""
+        if self.as_json or not (sys.stdin.isatty() and sys.stderr.isatty()):
+            return None
+        import typer
+
+        self.progress.close()
+        return typer.confirm(printable(question), err=True)
+
     def __enter__(self) -> Session:
         return self
 
