@@ -38,7 +38,9 @@ def launch(options: Options, clock: StageClock, start: Callable[[Prepared, Ready
         SpacerunError: The last attempt failed; its hint says why, as far as that is known.
     """
     registry.reap_orphans()
-    climb = _Climb(options, clock, pipeline.locate(options, clock))
+    located = pipeline.locate(options, clock)
+    pipeline.provide_system_packages(located, options, clock)
+    climb = _Climb(options, clock, located)
     while not climb.attempt(start):
         pass
 

@@ -10,6 +10,7 @@ import typer
 
 from spacerun.cli import options as o
 from spacerun.cli.session import Session
+from spacerun.environment.system import Consent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +37,7 @@ def launch(
     pass_token: o.PassToken = False,
     directory: o.Dir = None,
     timeout: o.Timeout = None,
-    system_packages: o.SystemPackages = o.Consent.ASK,
+    system_packages: o.SystemPackages = Consent.ASK,
     attempts: o.Attempts = 3,
     offline: o.Offline = False,
     detach: Annotated[
