@@ -188,7 +188,7 @@ class _Choosing:
             return None
         why = self._because(obstacle, card)
         name = PYPI if from_pypi else build.name
-        dropped = self.asked.indexes if self._silence() else ()
+        dropped = self._dropped()
         if release is asked:
             return TorchChoice(release.version, name, why, overrides, dropped=dropped)
         return TorchChoice(
@@ -206,7 +206,7 @@ class _Choosing:
     def _from_pypi(self, release: Release, why: str, warning: str | None) -> TorchChoice:
         """PyPI's wheel: as it is resolved, unless the requirements tie it to an index that it is not taken from."""
         tied = bool(self.asked.build)
-        dropped = self.asked.indexes if self._silence() else ()
+        dropped = self._dropped()
         return TorchChoice(
             release.version, PYPI, why, _pins(release) if tied or dropped else (), dropped=dropped, warning=warning
         )
@@ -226,13 +226,15 @@ class _Choosing:
                 return ()
         return tuple(found)
 
+    def _dropped(self) -> tuple[str, ...]:
+        return self.asked.indexes if self.asked.indexes and self._silence() else ()
+
     def _left(self, own: Build | None, release: Release) -> str | None:
-        missing = own and self._silence()
-        return (
-            f"{missing}: torch {release.version} comes from PyPI (CUDA {_dotted(own.cuda)} was asked for)."
-            if own and missing
-            else None
-        )
+        """What is said where a build that runs here was asked for and cannot be had."""
+        missing = self._silence() if own else None
+        if own is None or missing is None:
+            return None
+        return f"{missing}: torch {release.version} comes from PyPI (CUDA {_dotted(own.cuda)} was asked for)."
 
     def _silence(self) -> str | None:
         """Why PyTorch's index is of no use, if it does not answer."""

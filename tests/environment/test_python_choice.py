@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from spacerun.environment import python_syntax
 from spacerun.environment.python import find_installed
 from spacerun.environment.python_choice import Hints, PublishedFile, PythonChoice, choose_python
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 NESTED_QUOTES = b"""name = {"a": 1}\nprint(f"{name["a"]}")\n"""
 BACKSLASH = b"""print(f"{'\\n'.join(['a'])}")\n"""
