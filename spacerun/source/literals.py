@@ -25,50 +25,62 @@ def literal_text(node: ast.expr, file: str) -> str:
 
     Paths that the code makes from its own place begin with `ROOT`.
     """
+    text = UNKNOWN
     match node:
         case ast.Constant(value=str() as text):
-            return text
+            pass
         case ast.Name(id="__file__"):
-            return f"{ROOT}/{file}"
+            text = f"{ROOT}/{file}"
         case ast.JoinedStr(values=parts):
-            return "".join(literal_text(part, file) for part in parts)
+            text = "".join(literal_text(part, file) for part in parts)
         case ast.FormattedValue(value=value, format_spec=None):
-            return literal_text(value, file)
+            text = literal_text(value, file)
         case ast.BinOp(left=left, op=ast.Add(), right=right):
-            return literal_text(left, file) + literal_text(right, file)
+            text = literal_text(left, file) + literal_text(right, file)
         case ast.BinOp(left=left, op=ast.Div(), right=right):
-            return posixpath.join(literal_text(left, file), literal_text(right, file))
+            text = posixpath.join(literal_text(left, file), literal_text(right, file))
+        case ast.Call(func=function, args=arguments):
+            text = _called(function, arguments, file)
+        case ast.Attribute() | ast.Subscript():
+            text = _read(node, file)
+    return text
+
+
+def _read(node: ast.Attribute | ast.Subscript, file: str) -> str:
+    match node:
         case ast.Attribute(value=value, attr="parent"):
-            return posixpath.dirname(literal_text(value, file)) or "."
+            return _parent(literal_text(value, file))
         case ast.Subscript(value=ast.Attribute(value=value, attr="parents"), slice=ast.Constant(value=int() as up)):
             text = literal_text(value, file)
             for _ in range(min(up, 100) + 1):
-                text = posixpath.dirname(text)
-            return text or "."
-        case ast.Attribute() if dotted(node) == "sys.executable":
-            return "python"
-        case ast.Call(func=function, args=arguments):
-            return _called(function, arguments, file)
-    return UNKNOWN
+                text = _parent(text)
+            return text
+    return "python" if dotted(node) == "sys.executable" else UNKNOWN
+
+
+def _parent(path: str) -> str:
+    return posixpath.dirname(path) or "."
 
 
 def _called(function: ast.expr, arguments: list[ast.expr], file: str) -> str:
     name = dotted(function) or ""
     last = function.attr if isinstance(function, ast.Attribute) else name
+    on = function.value if isinstance(function, ast.Attribute) else None
+    texts = [literal_text(argument, file) for argument in arguments]
+    text = UNKNOWN
     if name in _HERE:
-        return ROOT
-    if last in _SAME and len(arguments) == 1:
-        return literal_text(arguments[0], file)
-    if last in _SAME and isinstance(function, ast.Attribute) and not arguments:
-        return literal_text(function.value, file)
-    if last == "dirname" and len(arguments) == 1:
-        return posixpath.dirname(literal_text(arguments[0], file)) or "."
-    if last == "join" and arguments and name.endswith("path.join"):
-        return posixpath.join(*(literal_text(argument, file) for argument in arguments))
-    if last in {"Path", "joinpath"} and arguments:
-        base = [function.value] if isinstance(function, ast.Attribute) and last == "joinpath" else []
-        return posixpath.join(*(literal_text(argument, file) for argument in (*base, *arguments)))
-    return UNKNOWN
+        text = ROOT
+    elif last in _SAME and len(texts) == 1:
+        text = texts[0]
+    elif last in _SAME and on and not texts:
+        text = literal_text(on, file)
+    elif last == "dirname" and len(texts) == 1:
+        text = _parent(texts[0])
+    elif texts and (last == "Path" or name.endswith("path.join")):
+        text = posixpath.join(*texts)
+    elif last == "joinpath" and on:
+        text = posixpath.join(literal_text(on, file), *texts)
+    return text
 
 
 def within_space(text: str, folder: str = "") -> str | None:

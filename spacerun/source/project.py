@@ -176,7 +176,8 @@ class _Reader:
         found = False
         for submodule in (False, True) if imported.name not in {None, "*"} else (False,):
             for place in _places(imported, file, self.folders, submodule):
-                if any([self._add(candidate) for candidate in _files_at(place)]):
+                package, module = _files_at(place)
+                if self._add(package) or self._add(module):
                     found = True
                     self._add_parents(place)
                     break

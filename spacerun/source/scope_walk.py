@@ -7,8 +7,23 @@ from functools import cached_property
 from typing import Final, TypeAlias
 
 from spacerun.source.scopes import (
-    ANY, SOMETIME, Binding, Blocks, Definition, Entered, Function, Imported, Parameter, Path, Position, Receiver, Scope,
-    Typed, Use, dotted, end,
+    ANY,
+    SOMETIME,
+    Binding,
+    Blocks,
+    Definition,
+    Entered,
+    Function,
+    Imported,
+    Parameter,
+    Path,
+    Position,
+    Receiver,
+    Scope,
+    Typed,
+    Use,
+    dotted,
+    end,
 )  # fmt: skip
 
 _Comprehension: TypeAlias = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp

@@ -56,7 +56,7 @@ class Scope:
 
     @property
     def decorators(self) -> list[str]:
-        """The last part of the name of each decorator: `property`, `cached_property`, `cache`; "" for an unnamed one."""
+        """The last part of each decorator's name: `property`, `cached_property`, `cache`; "" for an unnamed one."""
         nodes = [node.func if isinstance(node, ast.Call) else node for node in getattr(self.node, "decorator_list", [])]
         return [(dotted(node) or "").rpartition(".")[2] for node in nodes]
 

@@ -62,9 +62,7 @@ def _started(call: ast.Call, file: str) -> Iterator[Spawn]:
     first = literal_text(call.args[0], file) if call.args else UNKNOWN
     if last == "run_path" or (last == "exec" and call.args):
         yield from _run_here(call, file)
-    elif last == "run_module":
-        yield Spawn(call.lineno, module=first)
-    elif last in {"import_module", "__import__"} and not first.startswith("."):
+    elif last in {"run_module", "import_module", "__import__"} and not first.startswith("."):
         yield Spawn(call.lineno, module=first)
     elif last in _STARTERS:
         keywords = {keyword.arg: keyword.value for keyword in call.keywords}

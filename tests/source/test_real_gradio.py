@@ -96,5 +96,7 @@ def test_share_and_host_arrive_by_the_edit_and_by_the_hook(tmp_path, python, req
     )
     started = int(re.findall(r"(\d+) \|\s+sitecustomize$", done.stderr, re.MULTILINE)[0]) / 1e6
     patched = float(done.stdout.rpartition("SPENT")[2])
-    print(f"{' '.join(requirements)}: {started * 1000:.1f} ms at the start, {patched * 1000:.1f} ms when Gradio is imported")
+    print(
+        f"{' '.join(requirements)}: {started * 1000:.1f} ms at the start, {patched * 1000:.1f} ms when Gradio is imported"
+    )
     assert started + patched < 0.1

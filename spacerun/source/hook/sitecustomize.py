@@ -152,7 +152,9 @@ def first_free(host, *ports):
         if port is None:
             continue
         try:
-            family, kind, protocol, _, address = socket.getaddrinfo(host or "127.0.0.1", port, type=socket.SOCK_STREAM)[0]
+            family, kind, protocol, _, address = socket.getaddrinfo(host or "127.0.0.1", port, type=socket.SOCK_STREAM)[
+                0
+            ]
             # No address reuse: Gradio 3 refuses even a port in TIME_WAIT.
             with socket.socket(family, kind, protocol) as probe:
                 probe.bind(address)
