@@ -5,10 +5,12 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING, Final
 
+from spacerun.environment.lock import check_python, write_lock
 from spacerun.environment.plan import BASE_LAYER
 from spacerun.environment.python import Interpreter, find_python
 from spacerun.environment.store import Environment, clear, folder_of, load, lock_of, save, touch
 from spacerun.environment.uv import STAGE, UnresolvableError, free_bytes, no_space, run_uv
+from spacerun.errors import PackagesError
 from spacerun.paths import locked
 from spacerun.text import one_line, size
 
@@ -66,6 +68,7 @@ def _make(plan: EnvironmentPlan, *, progress: Progress, offline: bool) -> Enviro
         progress=progress,
         fallbacks=plan.python_fallbacks,
     )
+    check_python(plan, interpreter.version)
     # uv outlives a spacerun that is killed outright and goes on writing: a new name each time keeps it out of the next.
     venv = directory / f"venv-{secrets.token_hex(4)}"
     directory.mkdir(parents=True, exist_ok=True)
@@ -74,6 +77,7 @@ def _make(plan: EnvironmentPlan, *, progress: Progress, offline: bool) -> Enviro
         installer = _Installer(plan, venv, progress=progress, offline=offline)
         for step in plan.steps:
             installer.install_or_split(step)
+        _lock(plan, venv, interpreter, progress)
     except BaseException:
         clear(directory)
         raise
@@ -88,6 +92,14 @@ def _make(plan: EnvironmentPlan, *, progress: Progress, offline: bool) -> Enviro
     )
     save(environment)
     return environment
+
+
+def _lock(plan: EnvironmentPlan, venv: Path, interpreter: Interpreter, progress: Progress) -> None:
+    try:
+        write_lock(plan, venv, interpreter.version)
+    except PackagesError as error:
+        # The environment is sound all the same; `--lock` says that it has none.
+        progress.note(f"The environment has no lock: {one_line(error.message)}")
 
 
 def _make_venv(venv: Path, interpreter: Interpreter) -> None:
@@ -133,6 +145,7 @@ class _Installer:
             [
                 *("pip", "install", "--python", self.venv / "bin" / "python"),
                 *("-r", write_requirements(step, files)),
+                *(["--require-hashes"] if _is_hashed(step) else []),
                 *step_options(self.plan, step, files),
             ],
             doing="The packages could not be installed",
@@ -155,7 +168,7 @@ def write_requirements(step: InstallStep, folder: Path) -> Path:
 def step_options(plan: EnvironmentPlan, step: InstallStep, folder: Path) -> list[str | Path]:
     """Options that `uv pip install` and `uv pip compile` share for `step`; constraints are written to `folder`."""
     # A Space's [tool.uv.sources] means nothing to pip, which the builder runs.
-    options: list[str | Path] = ["--no-sources"]
+    options: list[str | Path] = ["--no-sources", *(["--no-deps"] if step.exact else [])]
     if step.constraints:
         options += ["-c", _write(folder / f"{_stem(step)}.constraints.txt", step.constraints)]
     if any(line.text.startswith("--extra-index-url") for line in step.lines):
@@ -170,6 +183,10 @@ def step_options(plan: EnvironmentPlan, step: InstallStep, folder: Path) -> list
     if plan.prerelease:
         options += ["--prerelease", "allow"]
     return options
+
+
+def _is_hashed(step: InstallStep) -> bool:
+    return step.exact and any(" --hash=" in line.text for line in step.lines)
 
 
 def _stem(step: InstallStep) -> str:

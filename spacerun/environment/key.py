@@ -44,12 +44,12 @@ def key_of(root: Path, lines: Iterable[Line], facts: dict[str, Any]) -> str:
         "recipe": RECIPE,
         "platform": [sys.platform, platform.machine()],
         "uv": {name: value for name in _UV_SETTINGS if (value := os.environ.get(name))},
-        "local": [str(root), *(_fingerprint(line) for line in local)] if local else [],
+        "local": [str(root), *(fingerprint(line) for line in local)] if local else [],
     }
     return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()[:20]
 
 
-def _fingerprint(line: Line) -> str:
+def fingerprint(line: Line) -> str:
     """Hash of what a local requirement is built from; of its code only where that is copied (not editable)."""
     digest = hashlib.sha256()
     path = line.path

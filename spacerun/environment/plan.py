@@ -46,12 +46,14 @@ class InstallStep:
         lines: Lines of its requirement file.
         constraints: Lines of its constraint file.
         otherwise: The steps to take instead if these requirements contradict each other.
+        exact: Whether the lines are all there is: what they require in turn is not looked at.
     """
 
     name: str
     lines: tuple[Line, ...]
     constraints: tuple[str, ...] = ()
     otherwise: tuple[InstallStep, ...] = ()
+    exact: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,7 @@ class EnvironmentPlan:
         prerelease: Whether pre-releases are asked for.
         overrides: Requirements that stand in for whatever is asked of these packages.
         torch: The PyTorch that suits this machine, once that is decided.
+        locked: Whether it was read from a lock.
     """
 
     directory: Path
@@ -95,6 +98,7 @@ class EnvironmentPlan:
     prerelease: bool = False
     overrides: tuple[str, ...] = ()
     torch: TorchChoice | None = None
+    locked: bool = False
 
 
 @dataclass(frozen=True)
