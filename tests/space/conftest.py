@@ -86,6 +86,10 @@ class Machine:
 
 @pytest.fixture
 def machine(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
+    return make_machine(hub, tmp_path, monkeypatch)
+
+
+def make_machine(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     from huggingface_hub import constants
 
     user = tmp_path / "user"
