@@ -98,8 +98,9 @@ def apply(checkout: Checkout, decision: SourceEdit, python: Path) -> SourceEdit:
     if not decision.in_clone:
         return decision
     directory = checkout.directory
-    decision = replace(decision, edits=tuple(_compiled(edit, python) for edit in decision.edits))
     before = _recorded(directory)
+    current_edits = (_kept_from_changed(edit, directory, before.get(edit.file, ())) for edit in decision.edits)
+    decision = replace(decision, edits=tuple(_compiled(edit, python) for edit in current_edits))
     wanted = {
         edit.file: edit
         for edit in decision.edits
@@ -113,7 +114,7 @@ def apply(checkout: Checkout, decision: SourceEdit, python: Path) -> SourceEdit:
             current = path.read_bytes()
             content = wanted[file].edited if file in wanted else _without_edits(current, before[file])
             if content != current:
-                write_atomic(path, content, mode=path.stat().st_mode & 0o777)
+                write_atomic(path, content, mode=path.stat().st_mode & 0o777, scratch=checkout.git_dir)
     _record(directory, {file: (edit,) for file, edit in wanted.items()})
     return decision
 
@@ -125,6 +126,14 @@ def unedited(directory: Path) -> Mapping[str, bytes]:
         for file, edits in _recorded(directory).items()
         if (directory / file).is_file()
     }
+
+
+def _kept_from_changed(edit: Edit, directory: Path, before: Sequence[Edit]) -> Edit:
+    """The edit, or none where someone has changed the file since it was decided."""
+    path = directory / edit.file
+    if edit.edited == edit.original or (path.is_file() and _without_edits(path.read_bytes(), before) == edit.original):
+        return edit
+    return replace(edit.by_hook(f"{one_line(edit.file)} has changed meanwhile."), edited=edit.original)
 
 
 def _compiled(edit: Edit, python: Path) -> Edit:
