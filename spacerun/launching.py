@@ -54,7 +54,9 @@ class _Climb:
         self.located = located
         self.attempts: list[Attempt] = []
         self._tried: set[str] = set()
-        self.limits = Limits(options.attempts, dates=options.as_of == "auto", python=options.python is None)
+        self.limits = Limits(
+            1 if options.locked else options.attempts, dates=options.as_of == "auto", python=options.python is None
+        )
         # Choices are told from what the Space and the user ask for, without what worked the last time.
         wanted = replace(located.wanted, extra_packages=options.packages, python_override=options.python)
         self.asked = replace(located, wanted=wanted)

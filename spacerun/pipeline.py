@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from spacerun import editing, hub
 from spacerun.app import registry
+from spacerun.app.command import LAUNCHABLE, start_command
 from spacerun.app.ports import allocate_port
 from spacerun.app.spec import AppSpec
 from spacerun.app.variables import app_environment, download_cache
@@ -15,14 +16,15 @@ from spacerun.environment.build import build
 from spacerun.environment.bytecode import warm
 from spacerun.environment.decision import Wanted, added, choose, decided_plan
 from spacerun.environment.learning import gather
+from spacerun.environment.lock import lock_text, locked_plan, read_lock
 from spacerun.environment.plan import requirement_files
 from spacerun.environment.system import Consent, provide, read_system_packages
 from spacerun.environment.torch_fit import fit_torch
 from spacerun.errors import PackagesError, UsageError
 from spacerun.gpu.devices import cuda_visible_devices, read_devices, select
-from spacerun.ladder import lacking_packages, recall
+from spacerun.ladder import Choice, lacking_packages, recall
 from spacerun.lanes import Lanes
-from spacerun.paths import home
+from spacerun.paths import home, write_atomic
 from spacerun.source.hook_files import HookSettings, install_hook
 from spacerun.space.card import read_card
 from spacerun.space.checkout import check_out
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from spacerun.environment.as_of import Rung
+    from spacerun.environment.lock import Lock
     from spacerun.environment.plan import EnvironmentPlan
     from spacerun.environment.store import Environment
     from spacerun.gpu.devices import Device, DeviceReport
@@ -64,6 +67,8 @@ class Options:
     gpu: str = "auto"
     python: str | None = None
     as_of: str = "auto"
+    lock: Path | None = None
+    locked: Path | None = None
     packages: tuple[str, ...] = ()
     variables: Mapping[str, str] = field(default_factory=dict)
     pass_token: bool = False
@@ -113,6 +118,7 @@ def locate(options: Options, clock: StageClock) -> Located:
     """Find, clone, read: everything that is known before anything big is fetched and anything is executed."""
     scrub_git_environment()
     parse_as_of(options.as_of)
+    lock = _lock(options)
     reference = parse(options.space, endpoint=hub.endpoint())
     offline = options.offline or hub.is_offline()
     found: FoundSpace | None = None
@@ -143,7 +149,7 @@ def locate(options: Options, clock: StageClock) -> Located:
         card = read_card(checkout.directory)
         for warning in card.warnings:
             clock.progress.warn(warning)
-        _require_gradio(card, found.id if found else str(checkout.directory))
+        _require_launchable(card, found.id if found else str(checkout.directory))
         source = editing.decide(
             checkout,
             card.app_file,
@@ -154,7 +160,7 @@ def locate(options: Options, clock: StageClock) -> Located:
         )
         for warning in source.warnings:
             clock.progress.warn(warning)
-        before = recall(found.id if found else "", checkout.commit).choice
+        before = Choice() if lock else recall(found.id if found else "", checkout.commit).choice
         wanted = Wanted(
             checkout.directory,
             sdk=card.sdk,
@@ -165,15 +171,27 @@ def locate(options: Options, clock: StageClock) -> Located:
             imports=source.imports,
             entry=card.app_file,
         )
-        evidence = _evidence(options, wanted, checkout, found, offline=offline)
-        as_of = choose(options.as_of, evidence)
+        evidence = Evidence() if lock else _evidence(options, wanted, checkout, found, offline=offline)
+        as_of = LATEST if lock else choose(options.as_of, evidence)
         if before.rung and options.as_of == "auto":
             as_of = decide(evidence, before.rung) or as_of
         plan = decided_plan(wanted, as_of, evidence, progress=clock.progress, offline=offline)
+        if lock:
+            space = found.id if found else str(checkout.directory)
+            plan = locked_plan(lock, plan, space=space, commit=checkout.commit, python=options.python)
         stage.text = f"{card.app_file}: {_count(source)}"
     return Located(
         found.id if found else str(checkout.directory), found, checkout, card, source, wanted, evidence, plan
     )
+
+
+def _lock(options: Options) -> Lock | None:
+    """The lock that `--locked` names; it leaves nothing to choose."""
+    if options.locked is None:
+        return None
+    if options.packages or options.as_of != "auto":
+        raise UsageError("--locked takes the packages of the lock, so --with and --as-of cannot change them.")
+    return read_lock(options.locked)
 
 
 def _evidence(
@@ -213,7 +231,7 @@ def replan(
         None where `rung` has nothing to go by, such as no release date of the SDK.
     """
     as_of = located.environment_plan.as_of if rung is None else decide(located.evidence, rung)
-    if as_of is None:
+    if as_of is None or located.environment_plan.locked:
         return None
     wanted = added(located.wanted, extra_packages)
     wanted = replace(wanted, python_override=python or wanted.python_override)
@@ -235,6 +253,8 @@ def prepare(located: Located, options: Options, clock: StageClock) -> Prepared:
     located, environment = making.result()
     devices, gpus = checking.result()
     warming.result().stop()
+    if options.lock:
+        export_lock(located, environment, options.lock)
     with clock.stage("rewrite", "editing the launch call") as stage:
         source = editing.apply(located.checkout, located.source, environment.python)
         stage.text = "; ".join(one_line(f"{r.file}:{r.line} {r.after} ({r.how})") for r in source.rewrites)
@@ -272,7 +292,9 @@ def ready(prepared: Prepared, options: Options) -> Ready:
         space=located.name,
         revision=located.checkout.commit,
         sdk=located.card.sdk,
-        command=(str(environment.python), located.card.app_file),
+        command=start_command(
+            located.card.sdk, environment.python, located.card.app_file, host=options.host, port=port
+        ),
         directory=str(located.checkout.directory),
         host=options.host,
         port=port,
@@ -282,6 +304,18 @@ def ready(prepared: Prepared, options: Options) -> Ready:
         watch=(str(download_cache()),),
     )
     return Ready(spec, variables)
+
+
+def export_lock(located: Located, environment: Environment, file: Path) -> None:
+    """Write the lock of this Space to `file`."""
+    text = lock_text(
+        located.environment_plan,
+        environment,
+        space=located.name,
+        commit=located.checkout.commit,
+        system_packages=read_system_packages(located.checkout.directory).names,
+    )
+    write_atomic(file.expanduser(), text.encode())
 
 
 def check_gpus(options: Options, clock: StageClock) -> Checked:
@@ -338,7 +372,7 @@ def _make_environment(
     with clock.stage("environment", "making the environment") as stage:
         located = fitted(located, checked, clock, offline=offline)
         environment = build(located.environment_plan, progress=clock.progress, offline=offline)
-        lacking = lacking_packages(located, environment, clock.progress)
+        lacking = () if options.locked else lacking_packages(located, environment, clock.progress)
         fuller = replan(located, options, clock, extra_packages=lacking) if lacking else None
         if fuller:
             fuller = fitted(fuller, checked, clock, offline=offline)
@@ -360,10 +394,10 @@ def _hf_home(located: Located) -> Path:
     return home().cache / "hf-homes" / located.name.strip("/").replace("/", "--")
 
 
-def _require_gradio(card: SpaceCard, name: str) -> None:
-    if card.sdk != "gradio":
+def _require_launchable(card: SpaceCard, name: str) -> None:
+    if card.sdk not in LAUNCHABLE:
         raise UsageError(
-            f"{one_line(name)} is a {card.sdk} Space, and spacerun launches Gradio Spaces.",
+            f"{one_line(name)} is a {card.sdk} Space, and spacerun launches {' and '.join(sorted(LAUNCHABLE))} Spaces.",
             hint="Its files can be had with: hf download --repo-type space owner/name",
         )
 

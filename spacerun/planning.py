@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spacerun import hub
+from spacerun.environment.lock import lock_text
 from spacerun.environment.python import find_python
 from spacerun.environment.resolve import Resolution, ResolvedPackage, resolve
 from spacerun.environment.store import load
 from spacerun.environment.system import SystemPackages, read_system_packages
-from spacerun.errors import PrerequisiteError
-from spacerun.pipeline import Located, Options, check_gpus, fitted, locate
+from spacerun.errors import PrerequisiteError, RefusedError
+from spacerun.paths import write_atomic
+from spacerun.pipeline import Located, Options, check_gpus, export_lock, fitted, locate
 from spacerun.report import located_data
 from spacerun.source.patch import unified_diff
 from spacerun.space.lfs import still_pointers
+from spacerun.text import one_line
 
 if TYPE_CHECKING:
     from spacerun.environment.python import Interpreter
@@ -88,9 +93,12 @@ def plan(options: Options, clock: StageClock, *, build: bool = False) -> Planned
     offline = options.offline or hub.is_offline()
     devices, gpus = check_gpus(options, clock)
     located = fitted(located, (devices, gpus), clock, offline=offline)
+    packages = _packages(located, clock, build=build, offline=offline)
+    if options.lock:
+        _export_lock(located, packages, options.lock, clock)
     return Planned(
         located=located,
-        packages=_packages(located, clock, build=build, offline=offline),
+        packages=packages,
         devices=devices,
         gpus=gpus,
         system_packages=read_system_packages(located.checkout.directory),
@@ -107,6 +115,35 @@ def _packages(located: Located, clock: StageClock, *, build: bool, offline: bool
         return Resolution(installed, (), 0, made.split)
     with clock.stage("environment", "resolving the packages"):
         return resolve(located.environment_plan, _interpreter(located, clock, offline=offline), build=build)
+
+
+def _export_lock(located: Located, packages: Resolution, file: Path, clock: StageClock) -> None:
+    environment = load(located.environment_plan.key)
+    if environment:
+        export_lock(located, environment, file)
+        return
+    if packages.unknown:
+        raise RefusedError(
+            f"A lock needs exact versions, and those of {one_line(', '.join(packages.unknown), 200)} are known only "
+            "after they are built.",
+            hint="Let it build them: spacerun launch SPACE --lock FILE",
+            stage="environment",
+        )
+    plan = located.environment_plan
+    direct = {text.split(" @ ")[0]: text for text in plan.overrides if " @ " in text}
+    interpreter = _interpreter(located, clock, offline=False)
+    with tempfile.TemporaryDirectory(prefix="spacerun-lock-") as scratch:
+        text = lock_text(
+            plan,
+            None,
+            space=located.name,
+            commit=located.checkout.commit,
+            system_packages=read_system_packages(located.checkout.directory).names,
+            requirements=[direct.get(p.name, f"{p.name}=={p.version}") for p in packages.packages],
+            python=interpreter.version if interpreter else None,
+            scratch=Path(scratch),
+        )
+    write_atomic(file.expanduser(), text.encode())
 
 
 def _interpreter(located: Located, clock: StageClock, *, offline: bool) -> Interpreter | None:

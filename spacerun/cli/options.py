@@ -125,6 +125,26 @@ Dir = Annotated[
         show_default=False,
     ),
 ]
+Lock = Annotated[
+    Path | None,
+    typer.Option(
+        "--lock",
+        envvar="SPACERUN_LOCK",
+        metavar="FILE",
+        help="Write down in FILE all that the environment holds, with hashes.",
+        show_default=False,
+    ),
+]
+Locked = Annotated[
+    Path | None,
+    typer.Option(
+        "--locked",
+        envvar="SPACERUN_LOCKED",
+        metavar="FILE",
+        help="Make exactly the environment that FILE, written with --lock, describes; or refuse.",
+        show_default=False,
+    ),
+]
 Attempts = Annotated[
     int,
     typer.Option(

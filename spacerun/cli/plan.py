@@ -22,6 +22,8 @@ def plan(
     gpu: o.Gpu = "auto",
     python: o.Python = None,
     as_of: o.AsOf = "auto",
+    lock: o.Lock = None,
+    locked: o.Locked = None,
     with_: o.With = None,
     directory: o.Dir = None,
     build: Annotated[
@@ -49,6 +51,8 @@ def plan(
             gpu=gpu,
             python=python,
             as_of=as_of,
+            lock=lock,
+            locked=locked,
             packages=tuple(with_ or ()),
             directory=directory.expanduser().absolute() if directory else None,
             offline=offline,

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from spacerun.environment.as_of import AsOf, Rung
 from spacerun.environment.key import fingerprint
 from spacerun.environment.plan import InstallStep
-from spacerun.environment.python import check_version
+from spacerun.environment.python import check_version, matches
 from spacerun.environment.requirements import Kind, Line, normalize, parse_line
 from spacerun.environment.uv import STAGE, run_uv
 from spacerun.errors import PackagesError, RefusedError, UsageError
@@ -93,7 +93,7 @@ def lock_text(
     space: str,
     commit: str | None,
     system_packages: Iterable[str],
-    pins: Iterable[tuple[str, str]] = (),
+    requirements: Iterable[str] = (),
     python: str | None = None,
     scratch: Path | None = None,
 ) -> str:
@@ -101,11 +101,11 @@ def lock_text(
 
     Args:
         plan: What the environment is made from.
-        environment: It, if it was made; else the lock is made from `pins`.
+        environment: It, if it was made; else the lock is made from `requirements`.
         space: The Space's name.
         commit: Its full commit, or None for a local folder.
         system_packages: The Debian packages that it names.
-        pins: Name and version of what would be installed.
+        requirements: What would be installed, each with its exact version or address.
         python: Full version of the Python that they are for.
         scratch: A folder to work in, without an environment.
 
@@ -126,8 +126,7 @@ def lock_text(
     else:
         assert scratch is not None  # noqa: S101 - either an environment or a folder to work in
         ours: list[str | Path] = ["--python", sys.executable, "--python-version", python or plan.python]
-        registry = [f"{name}=={version}" for name, version in pins]
-        packages = _hashed(plan, registry, scratch, ours, made=False)
+        packages = _hashed(plan, list(requirements), scratch, ours, made=False)
         facts = _facts(plan, python or plan.python)
     return (
         packages.rstrip("\n")
@@ -186,7 +185,9 @@ def _whole(text: str) -> str:
     return text
 
 
-def locked_plan(lock: Lock, plan: EnvironmentPlan, *, space: str, commit: str | None) -> EnvironmentPlan:
+def locked_plan(
+    lock: Lock, plan: EnvironmentPlan, *, space: str, commit: str | None, python: str | None
+) -> EnvironmentPlan:
     """The plan that makes the environment of `lock` again, for the Space that `plan` is for.
 
     Args:
@@ -194,11 +195,13 @@ def locked_plan(lock: Lock, plan: EnvironmentPlan, *, space: str, commit: str | 
         plan: What would be made without it.
         space: The Space's name.
         commit: Its full commit, or None for a local folder.
+        python: The Python that the user asks for, or None.
 
     Raises:
         RefusedError: The lock is for something else.
+        UsageError: It is damaged.
     """
-    _refuse_others(lock, plan, space, commit)
+    _refuse_others(lock, plan, space, commit, python)
     hashed: list[Line] = []
     sources: list[Line] = []
     try:
@@ -234,7 +237,7 @@ def locked_plan(lock: Lock, plan: EnvironmentPlan, *, space: str, commit: str | 
     )
 
 
-def _refuse_others(lock: Lock, plan: EnvironmentPlan, space: str, commit: str | None) -> None:
+def _refuse_others(lock: Lock, plan: EnvironmentPlan, space: str, commit: str | None, python: str | None) -> None:
     named = one_line(lock.file.name, 60)
     if commit and lock.commit and lock.space != space:
         raise RefusedError(f"{named} is the lock of {one_line(lock.space or '?', 80)}, not of {space}.", stage=STAGE)
@@ -247,10 +250,8 @@ def _refuse_others(lock: Lock, plan: EnvironmentPlan, space: str, commit: str | 
     here = _platform()
     if lock.platform != here:
         raise RefusedError(f"{named} is for {one_line(lock.platform, 40)}, and this is {here}.", stage=STAGE)
-    if plan.python_why.startswith("asked for") and not f"{lock.python}.".startswith(f"{plan.python}."):
-        raise RefusedError(
-            f"{named} is for Python {one_line(lock.python, 20)}, and --python asks for {plan.python}.", stage=STAGE
-        )
+    if python and not matches(lock.python, python):
+        raise RefusedError(f"{named} is for Python {lock.python}, and --python asks for {plan.python}.", stage=STAGE)
     for text, was in lock.local.items():
         if _local(plan, text) != was:
             raise RefusedError(

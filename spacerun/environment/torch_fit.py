@@ -67,6 +67,8 @@ def fit_torch(
     if sys.platform != "linux" or platform.machine() != "x86_64" or any(os.environ.get(name) for name in _SETTLED):
         return plan
     lines = tuple(line for step in plan.steps for line in step.lines)
+    if plan.locked:
+        return plan
     if not _may_bring_torch(lines, imports):
         return plan
     card = card_of(gpus, report)
