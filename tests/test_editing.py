@@ -1,261 +1,180 @@
-"""The edit in the clone: made, remembered, taken out again, and never mistaken for the user's."""
+"""Edits in a clone: several files, remembered, and taken out without losing anyone's work."""
 
 from __future__ import annotations
 
-import os
-import subprocess
+import contextlib
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from spacerun import editing
-from spacerun.errors import RefusedError
-from spacerun.space.tree import Checkout
-from spacerun.space.update import changes
-from tests.space.conftest import make_machine
-
-if TYPE_CHECKING:
-    from tests.hub import Hub
-    from tests.space.conftest import Machine
+from spacerun.paths import read_json, write_atomic, write_json
+from spacerun.space.tree import Checkout, TreeState, read_state, state_file, write_state
 
 PYTHON = Path(sys.executable)
-APP = """\
-import gradio as gr
-
-TITLE = "one"
-
-demo = gr.Interface(str, "text", "text", title=TITLE)
-# a comment
-# another comment
-# and another
-demo.launch()
-"""
-EDITED = APP.replace("demo.launch()", "demo.launch(share=True)")
-FILES = {"README.md": "---\nsdk: gradio\n---\n", "app.py": APP, "other.txt": "other\n"}
+APP = b"import gradio as gr\nimport ui\n# a\n# b\n# c\ngr.Blocks().launch()\n# d\n# e\n# f\n"
+UI = b"import gradio as gr\ngr.Blocks().launch(share=False)\n"
+EDITED_APP, EDITED_UI = APP.replace(b"launch()", b"launch(share=True)"), UI.replace(b"False", b"True")
 
 
 @pytest.fixture
-def machine(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
-    return make_machine(hub, tmp_path, monkeypatch)
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Checkout:
+    """A clone of a Space with two files that launch."""
+    monkeypatch.setenv("SPACERUN_HOME", str(tmp_path / "home"))
+    tree = tmp_path / "tree"
+    (tree / ".git").mkdir(parents=True)
+    (tree / "app.py").write_bytes(APP)
+    (tree / "ui.py").write_bytes(UI)
+    write_state(tree, TreeState("0" * 40))
+    return Checkout("owner/name", "0" * 40, tree, tree / ".git")
 
 
-def edit(checkout: Checkout, *, share: bool = True, in_use: bool = False) -> editing.SourceEdit:
-    decided = editing.decide(checkout, "app.py", share=share, host="127.0.0.1", in_use=in_use)
-    return editing.apply(checkout, decided, PYTHON)
+def decide(checkout: Checkout, *, share: bool = True, in_use: bool = False) -> editing.SourceEdit:
+    return editing.decide(checkout, "app.py", share=share, host="127.0.0.1", in_use=in_use)
 
 
-def app(checkout: Checkout) -> str:
-    return (checkout.directory / "app.py").read_text()
+def launch(checkout: Checkout, *, share: bool = True) -> editing.SourceEdit:
+    return editing.apply(checkout, decide(checkout, share=share), PYTHON)
 
 
-def changed(checkout: Checkout) -> tuple[str, ...]:
-    return changes(checkout, editing.unedited).paths
+def contents(checkout: Checkout) -> tuple[bytes, bytes]:
+    return (checkout.directory / "app.py").read_bytes(), (checkout.directory / "ui.py").read_bytes()
 
 
-@pytest.fixture(params=["tree", "directory"])
-def chosen(request: pytest.FixtureRequest, tmp_path: Path) -> Path | None:
-    return tmp_path / "chosen" if request.param == "directory" else None
+def test_every_file_is_edited_and_known_without_its_edit(checkout: Checkout) -> None:
+    decision = decide(checkout)
+    assert contents(checkout) == (APP, UI)
+    applied = editing.apply(checkout, decision, PYTHON)
+    assert contents(checkout) == (EDITED_APP, EDITED_UI)
+    assert [(r.file, r.how) for r in applied.rewrites] == [("app.py", "edit"), ("ui.py", "edit")]
+    assert editing.unedited(checkout.directory) == {"app.py": APP, "ui.py": UI}
 
 
-def test_the_edit_is_made_and_is_no_change_of_the_users(hub: Hub, machine: Machine) -> None:
-    hub.publish("owner/hello", FILES)
-    checkout = machine.get("owner/hello")
-    decision = edit(checkout)
-    assert app(checkout) == EDITED
-    assert [(rewrite.how, rewrite.line) for rewrite in decision.rewrites] == [("edit", 9)]
-    assert changed(checkout) == ()
-    assert editing.unedited(checkout.directory) == {"app.py": APP.encode()}
+def test_a_second_launch_edits_nothing_twice(checkout: Checkout) -> None:
+    launch(checkout)
+    before = state_file(checkout.directory).read_bytes()
+    assert launch(checkout).rewrites[0].before == "gr.Blocks().launch()"
+    assert contents(checkout) == (EDITED_APP, EDITED_UI)
+    assert state_file(checkout.directory).read_bytes() == before
 
 
-def test_nothing_is_written_by_deciding(hub: Hub, machine: Machine) -> None:
-    hub.publish("owner/hello", FILES)
-    checkout = machine.get("owner/hello")
-    editing.decide(checkout, "app.py", share=True, host="127.0.0.1", in_use=False)
-    assert app(checkout) == APP
+def test_what_is_no_longer_wanted_goes_from_every_file(checkout: Checkout) -> None:
+    launch(checkout)
+    launch(checkout, share=False)
+    assert contents(checkout) == (APP, UI)
     assert editing.unedited(checkout.directory) == {}
 
 
-def test_the_edit_follows_the_wish(hub: Hub, machine: Machine) -> None:
-    hub.publish("owner/hello", FILES)
-    checkout = machine.get("owner/hello")
-    for share, text in ((True, EDITED), (True, EDITED), (False, APP), (True, EDITED), (False, APP)):
-        edit(checkout, share=share)
-        assert app(checkout) == text
-        assert changed(checkout) == ()
+def test_a_file_that_no_longer_belongs_to_the_app_gets_its_own_text_back(checkout: Checkout) -> None:
+    launch(checkout)
+    (checkout.directory / "app.py").write_bytes(EDITED_APP.replace(b"import ui\n", b"import os\n"))
+    launch(checkout)
+    assert contents(checkout) == (EDITED_APP.replace(b"import ui\n", b"import os\n"), UI)
+    assert set(editing.unedited(checkout.directory)) == {"app.py"}
 
 
-def test_mode_and_line_ends_stay(hub: Hub, machine: Machine) -> None:
-    from tests.hub import Executable
-
-    raw = b"\xef\xbb\xbf" + APP.replace("\n", "\r\n").encode()
-    hub.publish("owner/hello", {**FILES, "app.py": Executable(raw)})
-    checkout = machine.get("owner/hello")
-    edit(checkout)
-    path = checkout.directory / "app.py"
-    assert path.read_bytes() == raw.replace(b"launch()", b"launch(share=True)")
-    assert os.access(path, os.X_OK)
-    assert changed(checkout) == ()
-
-
-def test_a_tree_in_use_is_left_to_the_hook(hub: Hub, machine: Machine) -> None:
-    hub.publish("owner/hello", FILES)
-    checkout = machine.get("owner/hello")
-    decision = edit(checkout, in_use=True)
-    assert app(checkout) == APP
-    assert {rewrite.how for rewrite in decision.rewrites} == {"hook"}
+def test_the_users_own_changes_stay_in_every_file(checkout: Checkout) -> None:
+    launch(checkout)
+    (checkout.directory / "app.py").write_bytes(EDITED_APP.replace(b"# a\n", b"print('mine')\n"))
+    (checkout.directory / "ui.py").write_bytes(EDITED_UI.replace(b"True", b"True, debug=True"))
+    assert editing.unedited(checkout.directory) == {
+        "app.py": APP.replace(b"# a\n", b"print('mine')\n"),
+        "ui.py": EDITED_UI.replace(b"True", b"True, debug=True"),  # on the very line: the user's now
+    }
+    launch(checkout, share=False)
+    assert contents(checkout)[0] == APP.replace(b"# a\n", b"print('mine')\n")
+    assert b"debug=True" in contents(checkout)[1]
 
 
-def test_a_local_folder_is_left_to_the_hook(tmp_path: Path) -> None:
-    (tmp_path / "app.py").write_text(APP)
-    decision = edit(Checkout(str(tmp_path), None, tmp_path))
-    assert (tmp_path / "app.py").read_text() == APP
-    assert {rewrite.how for rewrite in decision.rewrites} == {"hook"}
-    assert [path.name for path in tmp_path.iterdir()] == ["app.py"]
-
-
-def test_what_the_spaces_python_cannot_compile_is_left_to_the_hook(hub: Hub, machine: Machine, tmp_path: Path) -> None:
-    refusing = tmp_path / "python"
-    refusing.write_text("#!/bin/sh\necho 'invalid syntax (app.py, line 1)'; exit 1\n")
-    refusing.chmod(0o755)
-    hub.publish("owner/hello", FILES)
-    checkout = machine.get("owner/hello")
-    decided = editing.decide(checkout, "app.py", share=True, host="127.0.0.1", in_use=False)
-    decision = editing.apply(checkout, decided, refusing)
-    assert app(checkout) == APP
-    assert [rewrite.how for rewrite in decision.rewrites] == ["hook"]
-    assert "does not compile" in decision.rewrites[0].why
-
-
-def test_the_edit_goes_before_an_update_and_comes_again(hub: Hub, machine: Machine, chosen: Path | None) -> None:
-    hub.publish("owner/hello", FILES)
-    edit(machine.get("owner/hello", directory=chosen))
-    newer = APP.replace("one", "two").replace("demo.launch()", "demo.launch(debug=True)")
-    hub.publish("owner/hello", {"app.py": newer})
-    after = machine.get("owner/hello", directory=chosen)
-    assert app(after) == newer
-    assert changed(after) == ()
-    edit(after)
-    assert app(after) == newer.replace("debug=True", "share=True, debug=True")
-    assert machine.progress.notes == []
-
-
-def test_a_change_beside_the_edit_is_the_users_and_carried_without_it(
-    hub: Hub, machine: Machine, chosen: Path | None
-) -> None:
-    hub.publish("owner/hello", FILES)
-    checkout = machine.get("owner/hello", directory=chosen)
-    edit(checkout)
-    path = checkout.directory / "app.py"
-    path.write_text(EDITED.replace("one", "mine"))
-    assert changed(checkout) == ("app.py",)
-    assert editing.unedited(checkout.directory) == {"app.py": APP.replace("one", "mine").encode()}
-    hub.publish("owner/hello", {"other.txt": "theirs\n"})
-    after = machine.get("owner/hello", directory=chosen)
-    assert app(after) == APP.replace("one", "mine")
-    edit(after)
-    assert app(after) == EDITED.replace("one", "mine")
-
-
-def test_a_change_beside_the_edit_is_refused_when_upstream_changed_the_file(
-    hub: Hub, machine: Machine, chosen: Path | None
-) -> None:
-    hub.publish("owner/hello", FILES)
-    checkout = machine.get("owner/hello", directory=chosen)
-    edit(checkout)
-    (checkout.directory / "app.py").write_text(EDITED.replace("one", "mine"))
-    hub.publish("owner/hello", {"app.py": APP.replace("one", "theirs")})
-    with pytest.raises(RefusedError, match=r"app\.py was changed here"):
-        machine.get("owner/hello", directory=chosen)
-    assert app(checkout) == EDITED.replace("one", "mine")  # as it was, edit and all
-
-
-def test_upstream_makes_the_same_change_as_the_user_beside_the_edit(
-    hub: Hub, machine: Machine, chosen: Path | None
-) -> None:
-    hub.publish("owner/hello", FILES)
-    checkout = machine.get("owner/hello", directory=chosen)
-    edit(checkout)
-    (checkout.directory / "app.py").write_text(EDITED.replace("one", "same"))
-    commit = hub.publish("owner/hello", {"app.py": APP.replace("one", "same")})
-    after = machine.get("owner/hello", directory=chosen)
-    assert (after.commit, app(after), changed(after)) == (commit, APP.replace("one", "same"), ())
-
-
-def test_a_change_of_the_edited_line_itself_is_the_users(hub: Hub, machine: Machine, chosen: Path | None) -> None:
-    hub.publish("owner/hello", FILES)
-    checkout = machine.get("owner/hello", directory=chosen)
-    edit(checkout)
-    mine = EDITED.replace("share=True", 'share=True, auth=("me", "secret")')
-    (checkout.directory / "app.py").write_text(mine)
-    assert changed(checkout) == ("app.py",)
-    hub.publish("owner/hello", {"other.txt": "theirs\n"})
-    after = machine.get("owner/hello", directory=chosen)
-    edit(after)
-    assert app(after) == mine
-
-
-def test_what_the_user_types_between_decision_and_edit_is_kept(hub: Hub, machine: Machine) -> None:
-    """An environment takes minutes to make; the file may be open in an editor."""
-    hub.publish("owner/hello", FILES)
-    checkout = machine.get("owner/hello")
-    decided = editing.decide(checkout, "app.py", share=True, host="127.0.0.1", in_use=False)
-    mine = APP.replace("one", "typed meanwhile")
-    (checkout.directory / "app.py").write_text(mine)
-    decision = editing.apply(checkout, decided, PYTHON)
-    assert app(checkout) == mine
-    assert [rewrite.how for rewrite in decision.rewrites] == ["hook"]
-    edit(checkout)
-    assert app(checkout) == mine.replace("launch()", "launch(share=True)")
-    assert changed(checkout) == ("app.py",)
-
-
-KILLED = """
-import os, sys
-from pathlib import Path
-from spacerun import editing, paths
-from spacerun.space.tree import checkout_of
-checkout = checkout_of("owner/hello", Path(sys.argv[1]))
-share, survive = sys.argv[2] == "True", int(sys.argv[3])
-writes = 0
-replace = Path.replace
-def die(self, target):
-    global writes
-    writes += 1
-    if writes > survive:
-        os._exit(9)
-    return replace(self, target)
-Path.replace = die
-decided = editing.decide(checkout, "app.py", share=share, host="127.0.0.1", in_use=False)
-editing.apply(checkout, decided, Path(sys.executable))
-"""
-
-
-@pytest.mark.parametrize("survive", range(3))
+@pytest.mark.parametrize("writes", range(4))
 @pytest.mark.parametrize("share", [True, False])
-def test_a_kill_between_any_two_writes_leaves_no_edit_of_unknown_origin(
-    hub: Hub, machine: Machine, share: bool, survive: int
+def test_a_kill_at_any_moment_loses_nothing(
+    checkout: Checkout, monkeypatch: pytest.MonkeyPatch, writes: int, share: bool
 ) -> None:
-    hub.publish("owner/hello", FILES)
-    checkout = machine.get("owner/hello")
-    edit(checkout, share=not share)
-    done = subprocess.run(
-        [sys.executable, "-c", KILLED, str(checkout.directory), str(share), str(survive)],
-        cwd=Path(__file__).parents[1],
-        check=False,
+    """Killed before the given write of a second launch, whose edits differ from those of the first."""
+    editing.apply(checkout, editing.decide(checkout, "app.py", share=True, host="::1", in_use=False), PYTHON)
+    (checkout.directory / "ui.py").write_bytes(EDITED_UI + b"# mine\n")
+    left = writes
+
+    def mortal(write):
+        def dying(*arguments, **options):
+            nonlocal left
+            if not left:
+                raise KeyboardInterrupt
+            left -= 1
+            write(*arguments, **options)
+
+        return dying
+
+    with monkeypatch.context() as patched:
+        patched.setattr(editing, "write_atomic", mortal(write_atomic))
+        patched.setattr("spacerun.space.tree.write_json", mortal(write_json))
+        with contextlib.suppress(KeyboardInterrupt):
+            launch(checkout, share=share)
+    assert {"app.py": APP, "ui.py": UI + b"# mine\n"} | dict(editing.unedited(checkout.directory)) == {
+        "app.py": APP,
+        "ui.py": UI + b"# mine\n",
+    }
+    launch(checkout, share=False)
+    assert contents(checkout) == (APP, UI + b"# mine\n")
+
+
+def test_the_record_of_an_older_version_is_still_understood(checkout: Checkout) -> None:
+    launch(checkout)
+    raw = read_json(state_file(checkout.directory))
+    (pair,) = raw.pop("edits")["app.py"]
+    write_json(state_file(checkout.directory), raw | {"edit": {"file": "app.py", **pair}})
+    assert editing.unedited(checkout.directory) == {"app.py": APP}
+    state = read_state(checkout.directory)
+    assert state is not None
+    assert set(state.edits) == {"app.py"}
+
+
+@pytest.mark.parametrize("local", [True, False])
+def test_a_local_folder_and_a_tree_in_use_are_never_written(checkout: Checkout, local: bool) -> None:
+    place = replace(checkout, git_dir=None) if local else checkout
+    applied = editing.apply(place, decide(place, in_use=not local), PYTHON)
+    assert contents(checkout) == (APP, UI)
+    assert {rewrite.how for rewrite in applied.rewrites} == {"hook"}
+    assert [edit.edited for edit in applied.edits] == [EDITED_APP, EDITED_UI]
+
+
+def test_a_link_is_left_alone_wherever_it_leads(checkout: Checkout, tmp_path: Path) -> None:
+    outside = tmp_path / "outside.py"
+    outside.write_bytes(UI)
+    (checkout.directory / "ui.py").unlink()
+    (checkout.directory / "ui.py").symlink_to(outside)
+    launch(checkout)
+    assert (outside.read_bytes(), contents(checkout)[0]) == (UI, EDITED_APP)
+    (checkout.directory / "ui.py").unlink()
+    (checkout.directory / "real.py").write_bytes(UI)
+    (checkout.directory / "ui.py").symlink_to("real.py")
+    linked = launch(checkout).edits[1]
+    assert (linked.file, linked.rewrites[0].how) == ("ui.py", "hook")
+    assert (checkout.directory / "real.py").read_bytes() == UI
+
+
+def test_an_edit_that_the_spaces_python_refuses_is_left_to_the_hook(checkout: Checkout, tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\nfor last; do :; done\n[ $last = app.py ] && exit 0\necho too old\nexit 1\n")
+    python.chmod(0o755)
+    applied = editing.apply(checkout, decide(checkout), python)
+    assert contents(checkout) == (EDITED_APP, UI)
+    assert [(r.how, r.why) for r in applied.rewrites][1] == ("hook", "The edit does not compile: too old.")
+
+
+def test_the_mode_of_a_file_stays(checkout: Checkout) -> None:
+    (checkout.directory / "app.py").chmod(0o755)
+    launch(checkout)
+    assert (checkout.directory / "app.py").stat().st_mode & 0o777 == 0o755
+
+
+def test_children_that_the_hook_does_not_reach_are_warned_of(checkout: Checkout) -> None:
+    source = b"import subprocess, sys\nsubprocess.run([sys.executable, '-I', 'ui.py'])\n"
+    (checkout.directory / "app.py").write_bytes(source)
+    (warning,) = decide(checkout).warnings
+    assert warning.startswith(
+        "app.py:2 starts Python where the start-up hook does not reach: it starts Python with -I."
     )
-    assert done.returncode in {0, 9}
-    assert app(checkout) in {APP, EDITED}
-    assert changed(checkout) == ()
-    assert editing.unedited(checkout.directory).get("app.py", APP.encode()) == APP.encode()
-    edit(checkout, share=True)
-    assert (app(checkout), changed(checkout)) == (EDITED, ())
-
-
-def test_nothing_but_the_file_itself_is_left_in_the_tree(hub: Hub, machine: Machine) -> None:
-    hub.publish("owner/hello", FILES)
-    checkout = machine.get("owner/hello")
-    before = sorted(path.name for path in checkout.directory.iterdir())
-    edit(checkout)
-    assert sorted(path.name for path in checkout.directory.iterdir()) == before

@@ -88,5 +88,17 @@ def restore(current: bytes, edit: Edit) -> bytes | None:
                 ["git", "merge-file", "-p", *contents], cwd=folder, env=environment, capture_output=True, check=False
             )
         except OSError:
-            return None
-    return merge.stdout if merge.returncode == 0 else None
+            return _put_back(current, edit)
+    return merge.stdout if merge.returncode == 0 else _put_back(current, edit)
+
+
+def _put_back(current: bytes, edit: Edit) -> bytes | None:
+    """Lines that we edited, put back where they stand unchanged: git sees a conflict in any change right beside them."""
+    edited, original = edit.edited.splitlines(keepends=True), edit.original.splitlines(keepends=True)
+    for kind, start, end, first, last in difflib.SequenceMatcher(None, edited, original, autojunk=False).get_opcodes():
+        if kind != "equal":
+            ours = b"".join(edited[start:end])
+            if not ours or current.count(ours) != 1 or edit.edited.count(ours) != 1:
+                return None
+            current = current.replace(ours, b"".join(original[first:last]))
+    return current

@@ -191,7 +191,7 @@ class _Reader:
             folder = posixpath.dirname(folder)
 
     def _start(self, spawn: Spawn, file: str) -> None:
-        if spawn.module is not None:
+        if spawn.module and all(part.isidentifier() for part in spawn.module.split(".")):
             self._import(Imported(spawn.module), file)
             self._import(Imported(f"{spawn.module}.__main__"), file)
         for folder in (within_space(spawn.folder) or "", "", posixpath.dirname(file)) if spawn.script else ():

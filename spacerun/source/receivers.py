@@ -232,7 +232,9 @@ class Receivers:
                 return self._objects.attribute_of(self.value(use.of(target)), name, path)
         read = handed_out(node, path)
         if read:
-            return self._merged(use, [read])
+            value = self._merged(use, [read])
+            # Keywords that a `partial` holds give way to those of the call; what it holds by position does not.
+            return Kind.OTHER if value is Kind.LAUNCH and len(node.args) > 1 else value
         read = taken(node)
         if read and not path:
             value = self._merged(use, [read])

@@ -193,6 +193,120 @@ RECEIVERS = [
     _text("match", "import gradio as gr\nd = gr.Blocks()\nmatch 1:\n    case 1:\n        d.launch()\n"),
 ]
 
+_P = "class P:\n    def launch(self, headless=False, **other):\n        assert 'share' not in other\n"
+
+FLOW = [
+    _after_blocks("**kwargs written out with share", "demo.launch(**{'share': False, 'debug': True})\n"),
+    _after_blocks("**kwargs written out without share", "demo.launch(**{'debug': True})\n"),
+    _after_blocks(
+        "**kwargs written out, share overridden", "m = {'share': False}\ndemo.launch(**{'share': True, **m})\n"
+    ),
+    _after_blocks("**kwargs that are a conditional", "m = {'debug': True}\ndemo.launch(** m if m else {})\n"),
+    _after_blocks("**kwargs in parentheses", "demo.launch(**( {'debug': True} or {} ))\n"),
+    _after_blocks("**kwargs of a call", "demo.launch(**dict(debug=True, share=False), )  # so\n"),
+    _after_blocks("**kwargs behind two positionals", "m = {}\ndemo.launch(None, False, **m)\n"),
+    _after_blocks("**kwargs behind three positionals", "m = {}\ndemo.launch(None, False, False, **m)\n"),
+    _after_blocks("**kwargs between keywords", "m = {'share': None}\ndemo.launch(debug=True, **m, show_error=True)\n"),
+    _after_blocks("**kwargs over lines", "m = {}\ndemo.launch(\n    **m,  # share?\n)\n"),
+    _after_blocks("two **kwargs", "m = {'share': False}\ndemo.launch(**m, **{})\n", 0, 1),
+    _after_blocks("*args and **kwargs", "m = [None, False]\ndemo.launch(*m, **{})\n", 0, 1),
+    _after_blocks("server_port kept", "demo.launch(server_port=7861)\n"),
+    _text("wrapper", "import gradio as gr\ndef go(ui, **more):\n    ui.launch(**more)\ngo(gr.Blocks(), share=False)\n"),
+    _text("wrapper by keyword", "import gradio as gr\ndef go(*, ui=None):\n    ui.launch()\ngo(ui=gr.Blocks())\n"),
+    _text("parameter with a default", "import gradio as gr\ndef go(ui=gr.Blocks()):\n    ui.launch()\ngo()\n"),
+    _text(
+        "parameter of a method",
+        "import gradio as gr\nclass R:\n    def go(self, ui):\n        ui.launch()\nR().go(gr.Blocks())\n",
+    ),
+    _text(
+        "parameter of a static method",
+        "import gradio as gr\nclass R:\n    @staticmethod\n    def go(ui):\n        ui.launch()\nR.go(gr.Blocks())\n",
+    ),
+    _text(
+        "parameter that is passed on",
+        "import gradio as gr\ndef a(x):\n    b(x)\ndef b(y):\n    y.launch()\na(gr.Blocks())\n",
+    ),
+    _text(
+        "annotation as a string", "import gradio as gr\ndef go(ui: 'gr.Blocks'):\n    ui.launch()\ngo(gr.Blocks())\n"
+    ),
+    _text(
+        "annotation with None",
+        "import gradio as gr\nfrom typing import Optional\ndef go(ui: Optional[gr.Blocks] = None):\n    ui.launch()\n"
+        "go(gr.Blocks())\n",
+    ),
+    _text(
+        "annotated result",
+        "import gradio as gr\nmade = {}\ndef build() -> gr.Blocks:\n    return made.setdefault(1, gr.Blocks())\n"
+        "build().launch()\n",
+    ),
+    _text("getattr", "import gradio as gr\ngetattr(gr.Blocks(), 'launch')(debug=True)\n"),
+    _text("class by getattr", "import gradio as gr\ngetattr(gr, 'Blocks')().launch()\n"),
+    _text(
+        "partial by name",
+        "from functools import partial\nimport gradio as gr\ngo = partial(gr.Blocks().launch, share=False)\n"
+        "go(debug=True)\n",
+    ),
+    _text(
+        "partial of a class",
+        "from functools import partial\nimport gradio as gr\npartial(gr.Interface, len)().launch()\n",
+    ),
+    _text("lambda that builds", "import gradio as gr\nmake = lambda: gr.Blocks()\nmake().launch()\n"),
+    _text(
+        "lambda with a parameter",
+        "import gradio as gr\nd = gr.Blocks()\ngo = lambda **k: d.launch(**k)\ngo(share=False)\n",
+    ),
+    _text("lambda called at once", "import gradio as gr\n(lambda: gr.Blocks())().launch()\n"),
+    _text("dictionary", "import gradio as gr\napps = {'a': gr.Blocks(), 'n': 3}\napps['a'].launch()\n"),
+    _text(
+        "dictionary that is filled",
+        "import gradio as gr\napps = {}\napps['a'] = gr.Blocks()\nname = 'a'\napps[name].launch()\n",
+    ),
+    _text("dictionary by get", "import gradio as gr\napps = {'a': gr.Blocks()}\napps.get('a').launch()\n"),
+    _text("values of a dictionary", "import gradio as gr\nfor d in {'a': gr.Blocks()}.values():\n    d.launch()\n"),
+    _text(
+        "items of a dictionary",
+        "import gradio as gr\napps = {'a': gr.Blocks()}\nfor n, d in apps.items():\n    d.launch()\n",
+    ),
+    _text("list that is filled", "import gradio as gr\napps = []\napps.append(gr.Blocks())\napps[-1].launch()\n"),
+    _text(
+        "list that grows",
+        "import gradio as gr\napps = [gr.Blocks()]\napps += [gr.Interface(len)]\nfor a in apps: a.launch()\n",
+    ),
+    _text(
+        "enumerate", "import gradio as gr\nfor i, d in enumerate([gr.Blocks()]):\n    d.launch(server_port=7860 + i)\n"
+    ),
+    _text("list of a comprehension", "import gradio as gr\nfor d in [gr.Blocks() for _ in 'ab']:\n    d.launch()\n"),
+    _text(
+        "container of an object",
+        "import gradio as gr\nclass A:\n    def __init__(self):\n        self.all = {}\n"
+        "        self.all['a'] = gr.Blocks()\n    def go(self):\n        self.all['a'].launch()\nA().go()\n",
+    ),
+    _text(
+        "object that is called",
+        "import gradio as gr\nclass A:\n    def __call__(self):\n        return gr.Blocks()\nA()().launch()\n",
+    ),
+    _text(
+        "context manager of its own",
+        "import gradio as gr\nclass A:\n    def __enter__(self):\n        return gr.Blocks()\n"
+        "    def __exit__(self, *f):\n        pass\nwith A() as d:\n    d.launch()\n",
+    ),
+    _text(
+        "class attribute", "import gradio as gr\nclass A:\n    ui = gr.Blocks()\nA.ui.launch()\nA().ui.launch()\n", 2
+    ),
+    _text(
+        "inherited attribute",
+        "import gradio as gr\nclass A:\n    def __init__(self):\n        self.ui = gr.Blocks()\n"
+        "class B(A):\n    def go(self):\n        self.ui.launch()\nB().go()\n",
+    ),
+    _text(
+        "queue in a loop", "import gradio as gr\nd = gr.Blocks()\nfor _ in range(2):\n    d = d.queue()\nd.launch()\n"
+    ),
+    _text(
+        "Playwright in a list beside Gradio",
+        _P + "import gradio as gr\nfor b in [P()]:\n    b.launch(headless=True)\ngr.Blocks().launch()\n",
+    ),
+]
+
 BYTES = [
     Case("CRLF", (_B + "demo.launch(\n    debug=True,\n)\n").replace("\n", "\r\n").encode()),
     Case("CR", (_B + "demo.launch(\n    debug=True,\n)\n").replace("\n", "\r").encode()),
@@ -244,6 +358,45 @@ NOT_OURS = [
         0,
         1,
     ),
+    _text("a list of two things", _P + "import gradio as gr\nfor x in [P(), gr.Blocks()]:\n    x.launch()\n", 0, 1),
+    _text(
+        "a list to which something else is added",
+        _P + "import gradio as gr\nall = [gr.Blocks()]\ndef more():\n    all.append(P())\nmore()\nall[1].launch()\n",
+        0,
+        1,
+    ),
+    _text(
+        "a name that changes in a loop",
+        _P + "import gradio as gr\nx = gr.Blocks()\nfor _ in range(2):\n    x.launch()\n    x = P()\n",
+        0,
+        1,
+    ),
+    _text(
+        "a parameter of a callback",
+        "import gradio as gr\ndef go(x):\n    x.launch()\nlist(map(go, [gr.Blocks()]))\n",
+        0,
+        1,
+    ),
+    _text(
+        "a decorated function",
+        _P + "import gradio as gr\ndef swap(f):\n    return lambda x: f(P())\n@swap\ndef go(x):\n    x.launch()\n"
+        "go(gr.Blocks())\n",
+        0,
+        1,
+    ),
+    _text(
+        "a context manager that gives something else",
+        _P + "import gradio as gr\nclass A(gr.Blocks):\n    def __enter__(self):\n        return P()\n"
+        "with A() as d:\n    d.launch()\n",
+        0,
+        1,
+    ),
+    _text(
+        "partial with a positional",
+        "from functools import partial\nimport gradio as gr\npartial(gr.Blocks().launch, None)()\n",
+        0,
+        1,
+    ),
     _text("repeated keyword", "import gradio as gr\ngr.Blocks().launch(share=True, share=False)\n", 0, 1, runs=False),
     _text("does not parse", "import gradio as gr\ngr.Blocks().launch(\n", 0, 1, runs=False),
     _text("Python 2", "import gradio as gr\nprint 'x'\ngr.Blocks().launch()\n", 0, 1, runs=False),
@@ -261,4 +414,4 @@ NOT_OURS = [
     ),
 ]
 
-CASES = [*ARGUMENTS, *RECEIVERS, *BYTES, *NOT_OURS]
+CASES = [*ARGUMENTS, *RECEIVERS, *FLOW, *BYTES, *NOT_OURS]

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -95,10 +96,57 @@ def test_settings_of_none_leave_the_code_its_own(run, arguments, share):
     assert (call["server_name"], call["server_port"]) == ("0.0.0.0", 1)
 
 
+@pytest.fixture
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture
+def busy_port():
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        yield listening.getsockname()[1]
+
+
 @pytest.mark.parametrize("arguments", ["server_name='0.0.0.0', server_port=1", "*[None] * 9, '0.0.0.0', 1"])
-def test_a_host_and_a_port_in_the_code_give_way(run, arguments):
-    (call,) = run.calls(f"demo.launch({arguments})", HookSettings(share=None, host="127.0.0.1", port=7861))
-    assert (call["server_name"], call["server_port"]) == ("127.0.0.1", 7861)
+def test_a_host_and_a_port_in_the_code_give_way(run, arguments, free_port):
+    (call,) = run.calls(f"demo.launch({arguments})", HookSettings(share=None, host="127.0.0.1", port=free_port))
+    assert (call["server_name"], call["server_port"]) == ("127.0.0.1", free_port)
+
+
+@every_python
+def test_a_busy_port_in_the_code_gives_way_to_the_spare_one(run, python, busy_port, free_port):
+    settings = HookSettings(share=None, host="127.0.0.1", spare=free_port)
+    (call,) = run.calls(f"demo.launch(server_port={busy_port})", settings, python=python)
+    assert call["server_port"] == free_port
+    (call,) = run.calls(f"demo.launch(server_port={free_port})", settings, python=python)
+    assert call["server_port"] == free_port
+
+
+def test_without_a_free_port_gradio_looks_for_one_itself(run, busy_port):
+    settings = HookSettings(share=None, host="127.0.0.1", port=busy_port, spare=busy_port)
+    (call,) = run.calls(f"demo.launch(server_port={busy_port})", settings)
+    assert call["server_port"] is None
+
+
+def test_a_second_app_keeps_its_own_port(run, free_port):
+    """Both at the port that was asked for would end the second."""
+    calls = run.calls(
+        "import socket\ndemo.launch(server_port=1)\n"
+        "s = socket.create_server(('127.0.0.1', gr.calls[0]['server_port']))\n"
+        "demo.launch(server_port=2)",
+        HookSettings(share=None, host="127.0.0.1", port=free_port),
+    )
+    assert [call["server_port"] for call in calls] == [free_port, 2]
+
+
+@pytest.mark.parametrize("port", ["'7860'", "'x'", "-1", "70000", "3.5"])
+def test_a_port_that_is_none_is_left_to_gradio(run, port):
+    (call,) = run.calls(f"demo.launch(server_port={port})", HookSettings(share=None, host="127.0.0.1", spare=9))
+    assert repr(call["server_port"]) == port or call["server_port"] == 9
 
 
 @pytest.mark.parametrize("arguments", ["", "server_name=None, server_port=None", "*[None] * 11"])
@@ -180,6 +228,79 @@ def test_spawned_workers_are_reached(run):
         "    with multiprocessing.get_context('spawn').Pool(1) as pool: print(pool.map(go, [1]))\n"
     )
     assert (done.returncode, done.stdout) == (0, "[True]\n")
+
+
+@every_python
+@pytest.mark.parametrize(
+    "start",
+    [
+        "import os, sys\nos.execv(sys.executable, [sys.executable, {path!r}])",
+        "import os, sys\nos.spawnv(os.P_WAIT, sys.executable, [sys.executable, {path!r}])",
+        "import os, sys\nos.system(sys.executable + ' ' + {path!r})",
+        "exec(open({path!r}).read())",
+        "exec('import gradio as gr; gr.Blocks().launch(); print(gr.calls[0][\\'share\\'])')",
+        "import runpy\nrunpy.run_path({path!r}, run_name='__main__')",
+    ],
+    ids=["execv", "spawnv", "system", "exec of a file", "exec of text", "runpy"],
+)
+def test_launches_out_of_reach_of_an_edit_are_reached(run, python, start, tmp_path):
+    path = tmp_path / "made.py"
+    path.write_text("import gradio as gr\ngr.Blocks().launch(share=False)\nprint(gr.calls[0]['share'])\n")
+    done = run(start.format(path=str(path)) + "\n", python=python)
+    assert (done.returncode, done.stdout) == (0, "True\n")
+    assert [launched.share for launched in run.launched()] == [True]
+
+
+def test_a_file_that_the_app_overwrites_when_it_runs_is_reached(run, tmp_path):
+    (tmp_path / "ui.py").write_text("raise SystemExit('the old one')\n")
+    done = run(
+        "from pathlib import Path\nPath(__file__).with_name('ui.py').write_text('import gradio as gr\\n'\n"
+        "    'gr.Blocks().launch(share=False)\\nprint(gr.calls[0][\"share\"])')\nimport ui\n"
+    )
+    assert (done.returncode, done.stdout) == (0, "True\n")
+
+
+def test_a_launch_inside_an_installed_package_is_reached_and_placed_there(run, tmp_path):
+    package = tmp_path / "site" / "widgets"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text(
+        "def launch_gradio_widget():\n    import gradio\n    gradio.Blocks().launch()\n"
+    )
+    done = run(
+        "from widgets import launch_gradio_widget\nlaunch_gradio_widget()\n"
+        "import gradio\nprint(gradio.calls[0]['share'])",
+        path=(package.parent, STANDIN),
+    )
+    assert done.stdout == "True\n"
+    assert [(launched.file, launched.line) for launched in run.launched()] == [(str(package / "__init__.py"), 3)]
+
+
+@pytest.mark.parametrize(
+    "launch",
+    [
+        "import asyncio\nasync def go():\n    demo.launch(prevent_thread_lock=True, share=False)\nasyncio.run(go())",
+        "import asyncio\nasyncio.run(asyncio.to_thread(demo.launch, share=False))",
+        "import threading\nt = threading.Thread(target=demo.launch, kwargs={'share': False})\nt.start(); t.join()",
+        "from concurrent.futures import ThreadPoolExecutor as Pool\n"
+        "Pool().submit(demo.launch, None, False, False).result()",
+        "import functools\nfunctools.partial(demo.launch, None, False, False)()",
+        "gr.Blocks.launch(demo, share=False)",
+        "getattr(demo, 'lau' + 'nch')(None, False, None)",
+    ],
+    ids=["async", "to_thread", "thread", "executor", "partial", "unbound", "getattr"],
+)
+def test_launches_that_are_handed_on_are_reached(run, launch):
+    (call,) = run.calls(launch)
+    assert call["share"] is True
+    assert len(run.launched()) == 1
+
+
+def test_children_of_an_isolated_python_are_not_reached(run):
+    """What the warning about `python -I` says is so."""
+    child = f"import sys; sys.path.insert(0, {str(STANDIN)!r})\nimport gradio as g\ng.Blocks().launch(share=False)\n"
+    child += "print(g.calls[0]['share'])"
+    done = run(f"import subprocess, sys\nsubprocess.check_call([sys.executable, '-I', '-c', {child!r}])\n")
+    assert (done.stdout, run.launched()) == ("False\n", ())
 
 
 @every_python

@@ -68,6 +68,8 @@ def test_share_and_host_arrive_by_the_edit_and_by_the_hook(tmp_path, python, req
         [installer, "pip", "install", "-q", "--python", interpreter, *requirements], env=environment, check=True
     )
     for name, launch in LAUNCHES.items():
+        if name == "positional" and "gradio==2.9.4" in requirements:
+            continue  # its Interface.launch takes keywords only
         source = APP.format(launch).encode()
         (tmp_path / "app.py").write_bytes(source)
         if name == "edit":
@@ -96,7 +98,5 @@ def test_share_and_host_arrive_by_the_edit_and_by_the_hook(tmp_path, python, req
     )
     started = int(re.findall(r"(\d+) \|\s+sitecustomize$", done.stderr, re.MULTILINE)[0]) / 1e6
     patched = float(done.stdout.rpartition("SPENT")[2])
-    print(
-        f"{' '.join(requirements)}: {started * 1000:.1f} ms at the start, {patched * 1000:.1f} ms when Gradio is imported"
-    )
+    print(f"\n{requirements}: {started * 1000:.1f} ms at the start, {patched * 1000:.1f} ms at its import")
     assert started + patched < 0.1

@@ -17,7 +17,7 @@ from tests.source.pythons import OTHER_PYTHONS
 
 STANDIN = Path(__file__).parent / "standin"
 HOST = "127.0.0.1"
-PLACED = re.compile("third positional|behind share")
+PLACED = re.compile("third positional|behind share|behind three|in parentheses")
 every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 every_call = pytest.mark.parametrize("case", [case for case in CASES if case.runs], ids=lambda case: case.name)
 
@@ -224,10 +224,21 @@ def test_restoring_heeds_no_git_variables_of_the_caller(monkeypatch, tmp_path):
     assert restore(edit.edited.replace(b"# b", b"# mine"), edit) == LONG.replace(b"# b", b"# mine")
 
 
-def test_without_git_a_changed_file_is_left_alone(monkeypatch, tmp_path):
+def test_a_change_beside_our_line_is_none_to_it():
+    edit = edited(b"import gradio as gr\ngr.Blocks().launch()\n")
+    assert restore(edit.edited + b"print('mine')\n", edit) == edit.original + b"print('mine')\n"
+    assert restore(b"print('mine')\n" + edit.edited, edit) == b"print('mine')\n" + edit.original
+
+
+def test_our_line_twice_is_the_users():
+    edit = edited(b"import gradio as gr\ngr.Blocks().launch()\n")
+    assert restore(edit.edited + b"gr.Blocks().launch(share=True)\n", edit) is None
+
+
+def test_without_git_our_lines_are_put_back(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     edit = edited(LONG)
-    assert restore(edit.edited + b"# mine\n", edit) is None
+    assert restore(edit.edited + b"# mine\n", edit) == LONG + b"# mine\n"
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::1", 'a"b\\c'])

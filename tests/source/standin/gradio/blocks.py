@@ -54,6 +54,9 @@ class Blocks:
         }
         given.update(others)
         calls.append(given)
+        if os.environ.get("STANDIN_LOG"):
+            with open(os.environ["STANDIN_LOG"], "a") as log:  # noqa: PTH123 - as short as can be
+                log.write(str(share) + "\n")
         self.local_url = "http://{}:{}/".format(server_name or "127.0.0.1", server_port or 7860)
         if share:
             try:
