@@ -54,8 +54,11 @@ class Project:
 
     def uploaded(self, version: str) -> str | None:
         """When `version` was first uploaded, local part (`+cu118`) aside."""
-        found = _version(version.split("+", maxsplit=1)[0])
-        return self.uploads.get(found) if found else None
+        from packaging.utils import canonicalize_version
+
+        # 4.40 is 4.40.0.
+        wanted = canonicalize_version(version.split("+", maxsplit=1)[0])
+        return next((when for known, when in self.uploads.items() if canonicalize_version(known) == wanted), None)
 
     def first_after(self, date: str) -> str | None:
         """The first release after `date` (RFC 3339), pre-releases aside."""

@@ -18,6 +18,7 @@ def test_uploads_are_asked_once_and_remembered_for_offline(index: Index) -> None
     (project,) = ask({"NumPy": "1.24.3"}, offline=False).values()
     assert project.uploaded("1.24.3") == "2023-04-22T00:00:00Z"
     assert project.uploaded("1.24.3+cpu") == "2023-04-22T00:00:00Z"
+    assert project.uploaded("1.24.3.0") == "2023-04-22T00:00:00Z"
     assert project.uploaded("9") is None
     index.asked.clear()
     assert ask({"numpy": "1.24.3"}, offline=False)["numpy"] == project
