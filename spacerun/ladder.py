@@ -100,7 +100,7 @@ def next_choices(attempts: Sequence[Attempt], limits: Limits) -> tuple[Choice, .
         limits: How far this launch may climb.
     """
     last = attempts[-1]
-    if len(attempts) >= limits.attempts or not _can_be_mended(last):
+    if len(attempts) >= limits.attempts or not _can_be_mended(last) or added_in_vain(attempts):
         return ()
     first = last.findings[0] if last.findings else None
     module = package_of(first.module) if first and first.module else None
@@ -120,6 +120,13 @@ def next_choices(attempts: Sequence[Attempt], limits: Limits) -> tuple[Choice, .
         if pins and last.rung in {Rung.LATEST, Rung.PERIOD_PINS}:
             choices.insert(0, _with(last.choice, pins))
     return tuple(choice for choice in choices if choice not in {attempt.choice for attempt in attempts})
+
+
+def added_in_vain(attempts: Sequence[Attempt]) -> bool:
+    """Whether the last attempt failed only because the package of a missing module cannot be had."""
+    if len(attempts) < 2 or not isinstance(attempts[-1].error, PackagesError):  # noqa: PLR2004
+        return False
+    return any(finding.module for finding in attempts[-2].findings)
 
 
 def describe(choice: Choice, before: Choice) -> str:

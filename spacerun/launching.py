@@ -88,7 +88,7 @@ class _Climb:
             self.attempts.append(self._attempt(error, findings))
             following = None if ready and _is_over(ready) else self._following()
             if following is None:
-                raise _explained(error, self.attempts)  # noqa: B904 - the same error, with more to tell
+                raise _explained(self.attempts) from None
             self.clock.progress.warn(_told(error, findings, ladder.describe(*following[1:])))
             self.located = following[0]
             return False
@@ -140,9 +140,11 @@ def _told(error: SpacerunError, findings: tuple[Finding, ...], following: str) -
     return f"{what}: {cause}. Trying {following}."
 
 
-def _explained(error: SpacerunError, attempts: Sequence[Attempt]) -> SpacerunError:
-    """`error` with what is known about it."""
-    findings = attempts[-1].findings
+def _explained(attempts: Sequence[Attempt]) -> SpacerunError:
+    """The failure to show, with what is known about it: the last, unless that was only a package that cannot be had."""
+    shown = attempts[-2] if ladder.added_in_vain(attempts) else attempts[-1]
+    error, findings = shown.error, shown.findings
+    assert error is not None  # noqa: S101 - narrows the type: all of them failed
     if findings:
         first = findings[0]
         error.message = f"{error.message.rstrip('.')}: {first.cause}."

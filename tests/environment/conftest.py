@@ -64,14 +64,23 @@ class Index:
     def url(self) -> str:
         return f"{self.base}/simple"
 
-    def wheel(self, name: str, version: str, *, requires: tuple[str, ...] = (), day: str = "2024-01-01") -> None:
-        """Publish a wheel with one module of that name."""
-        module = name.replace("-", "_")
-        info = f"{module}-{version}.dist-info"
+    def wheel(
+        self,
+        name: str,
+        version: str,
+        *,
+        requires: tuple[str, ...] = (),
+        day: str = "2024-01-01",
+        module: str | None = None,
+        source: str = "",
+    ) -> None:
+        """Publish a wheel with one module, of the package's name unless `module` says otherwise."""
+        stem = name.replace("-", "_")
+        info = f"{stem}-{version}.dist-info"
         metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
         metadata += "".join(f"Requires-Dist: {item}\n" for item in requires)
         content = {
-            f"{module}.py": f"__version__ = {version!r}\n",
+            f"{module or stem}.py": f"__version__ = {version!r}\n{source}",
             f"{info}/METADATA": metadata,
             f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
         }
@@ -80,13 +89,13 @@ class Index:
         with zipfile.ZipFile(packed, "w") as archive:
             for path, text in {**content, f"{info}/RECORD": record}.items():
                 archive.writestr(path, text)
-        file = f"{module}-{version}-py3-none-any.whl"
+        file = f"{stem}-{version}-py3-none-any.whl"
         self.metadata[file] = metadata.encode()
         self._publish(file, packed.getvalue(), day)
 
-    def source_only(self, name: str, version: str) -> None:
+    def source_only(self, name: str, version: str, *, day: str = "2024-01-01") -> None:
         """Publish a source distribution and no wheel; what is in it never matters."""
-        self._publish(f"{name}-{version}.tar.gz", b"not even an archive", "2024-01-01")
+        self._publish(f"{name}-{version}.tar.gz", b"not even an archive", day)
 
     def answer(self, path: str) -> tuple[int, str, bytes]:
         parts = path.strip("/").split("/")
