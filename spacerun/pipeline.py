@@ -12,12 +12,12 @@ from spacerun.app.ports import allocate_port
 from spacerun.app.spec import AppSpec
 from spacerun.app.variables import app_environment, download_cache
 from spacerun.environment.as_of import LATEST, Evidence, decide, parse_as_of
+from spacerun.environment.asked import requirement_files
 from spacerun.environment.build import build
 from spacerun.environment.bytecode import warm
 from spacerun.environment.decision import Wanted, added, choose, decided_plan
 from spacerun.environment.learning import gather
 from spacerun.environment.lock import lock_text, locked_plan, read_lock
-from spacerun.environment.plan import requirement_files
 from spacerun.environment.system import Consent, provide, read_system_packages
 from spacerun.environment.torch_fit import fit_torch
 from spacerun.errors import PackagesError, UsageError

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from spacerun.environment import git_pins, index
 from spacerun.environment.as_of import Dated, Evidence, later
-from spacerun.environment.plan import Learned, asked_lines, exact_version
+from spacerun.environment.asked import Learned, asked_lines, exact_version
 from spacerun.environment.requirements import Kind
 
 if TYPE_CHECKING:

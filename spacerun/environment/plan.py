@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from spacerun.environment.as_of import LATEST, AsOf, Rung
+from spacerun.environment.asked import (
+    EXACT_VERSION,
+    NOTHING_LEARNED,
+    Asked,
+    Learned,
+    exact_version,
+    is_bounded,
+    read_asked,
+    without_options,
+)
 from spacerun.environment.key import key_of
-from spacerun.environment.mending import mend
 from spacerun.environment.python_choice import NO_HINTS, Hints, choose_python
 from spacerun.environment.recipe import (
     SEED,
@@ -21,19 +28,17 @@ from spacerun.environment.recipe import (
     sdk_packages,
     switched_on,
 )
-from spacerun.environment.requirements import Kind, Line, parse_line, read_requirements
+from spacerun.environment.requirements import Line, parse_line
 from spacerun.environment.uv import STAGE
-from spacerun.errors import PackagesError, UsageError
+from spacerun.errors import PackagesError
 from spacerun.text import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
+    from collections.abc import Iterable, Iterator
 
-    from spacerun.environment.git_pins import Pinned
     from spacerun.environment.torch import TorchChoice
 
-_EXACT_VERSION = re.compile(r"\d+(\.\d+)*((a|b|rc)\d+)?(\.(post|dev)\d+)?(\+[\w.]+)?")
-_PIN = re.compile(r"[\w.-]+\s*(?:\[[^\]]*\])?\s*==\s*(?P<version>[^\s,;*]+)\s*(?:;.*)?")
 BASE_LAYER: Final = "the base layer"
 
 
@@ -101,30 +106,6 @@ class EnvironmentPlan:
     locked: bool = False
 
 
-@dataclass(frozen=True)
-class Learned:
-    """What others said of a Space's requirements: its git servers and the package index.
-
-    Attributes:
-        sdk_released: When the SDK's version was released (RFC 3339), or None.
-        pinned: What to install in place of lines that follow a branch.
-        undated: Packages that come from an index without upload dates.
-        constraints: Bounds that stand in for a date there.
-        younger: Packages that may be younger than the date, with the date until which they may be.
-        notes: What was decided, one sentence each.
-    """
-
-    sdk_released: str | None = None
-    pinned: Mapping[Line, Pinned] = field(default_factory=dict)
-    undated: tuple[str, ...] = ()
-    constraints: tuple[str, ...] = ()
-    younger: tuple[tuple[str, str], ...] = ()
-    notes: tuple[str, ...] = ()
-
-
-NOTHING_LEARNED: Final = Learned()
-
-
 def make_plan(  # noqa: PLR0913 - one per fact
     directory: Path,
     *,
@@ -161,7 +142,7 @@ def make_plan(  # noqa: PLR0913 - one per fact
     """
     root = directory.resolve()
     version = _sdk_version(sdk, sdk_version)
-    asked = _asked(root, extra_packages, learned)
+    asked = read_asked(root, extra_packages, learned)
     gradio = version if sdk == "gradio" and version else _pinned(asked.own, "gradio")
     python = choose_python(root, card=python_version, override=python_override, gradio=gradio, hints=hints)
     lines = (*asked.own, *asked.extra)
@@ -173,7 +154,7 @@ def make_plan(  # noqa: PLR0913 - one per fact
         python=python.version,
         needed=imports | switched_on(root),
         named=frozenset(line.name for line in lines if line.name),
-        bounded=frozenset(line.name for line in lines if line.name and _is_bounded(line)),
+        bounded=frozenset(line.name for line in lines if line.name and is_bounded(line)),
     )
     conflict = _conflict(sdk, version, asked.own)
     pins = period_pins(era) if as_of.rung is Rung.PERIOD_PINS else ()
@@ -210,57 +191,12 @@ def make_plan(  # noqa: PLR0913 - one per fact
     )
 
 
-@dataclass(frozen=True)
-class _Asked:
-    """Requirements as they are installed: mended, and with git requirements as of the date."""
-
-    before: tuple[Line, ...]
-    own: tuple[Line, ...]
-    extra: tuple[Line, ...]
-    before_constraints: tuple[str, ...]
-    constraints: tuple[str, ...]
-    files: tuple[str, ...]
-    notes: tuple[str, ...]
-    prerelease: bool
-
-
-def asked_lines(directory: Path, extra_packages: tuple[str, ...] = ()) -> tuple[Line, ...]:
-    """The Space's requirements and the user's, in order, as `make_plan` takes them before anything is learned."""
-    asked = _asked(directory.resolve(), extra_packages, NOTHING_LEARNED)
-    return (*asked.before, *asked.own, *asked.extra)
-
-
-def requirement_files(directory: Path) -> tuple[str, ...]:
-    """The files of the Space that name requirements, relative to `directory`."""
-    return _asked(directory.resolve(), (), NOTHING_LEARNED).files
-
-
-def _asked(root: Path, extra_packages: tuple[str, ...], learned: Learned) -> _Asked:
-    before = read_requirements(root, "pre-requirements.txt")
-    own = read_requirements(root, "requirements.txt")
-    mended_before, mended_own = mend(before.lines), mend(own.lines)
-
-    def pinned(lines: Iterable[Line]) -> tuple[Line, ...]:
-        return tuple(learned.pinned[line].line if line in learned.pinned else line for line in lines)
-
-    return _Asked(
-        before=pinned(mended_before.lines),
-        own=pinned(mended_own.lines),
-        extra=pinned(_extra(root, text) for text in extra_packages),
-        before_constraints=before.constraints,
-        constraints=own.constraints,
-        files=before.files + own.files,
-        notes=mended_before.notes + mended_own.notes,
-        prerelease=mended_before.prerelease or mended_own.prerelease,
-    )
-
-
 def _dates(era: Era, learned: Learned) -> tuple[tuple[str, str], ...]:
     younger = (*learned.younger, *(item for pinned in learned.pinned.values() for item in pinned.newer))
     return (*package_dates(era, learned.sdk_released), *younger, *((name, "false") for name in learned.undated))
 
 
-def _notes(asked: _Asked, era: Era, pins: tuple[str, ...], learned: Learned) -> Iterator[str]:
+def _notes(asked: Asked, era: Era, pins: tuple[str, ...], learned: Learned) -> Iterator[str]:
     yield from asked.notes
     yield from (pinned.why for pinned in learned.pinned.values())
     yield from learned.notes
@@ -271,22 +207,10 @@ def _notes(asked: _Asked, era: Era, pins: tuple[str, ...], learned: Learned) -> 
         yield f"{era.sdk} {version} is known to work with {', '.join(pins)}."
 
 
-def _is_bounded(line: Line) -> bool:
-    """Whether a requirement says which versions it takes, or where from."""
-    from packaging.requirements import InvalidRequirement, Requirement
-
-    if line.kind is not Kind.PACKAGE:
-        return True
-    try:
-        return bool(Requirement(_without_options(line)).specifier)
-    except InvalidRequirement:
-        return True
-
-
 def _sdk_version(sdk: str, text: str | None) -> str | None:
     if not text or sdk not in {"gradio", "streamlit"}:
         return None
-    if not _EXACT_VERSION.fullmatch(text.strip()):
+    if not EXACT_VERSION.fullmatch(text.strip()):
         raise PackagesError(
             f"The card asks for {sdk} {one_line(text, 60)!r}, which is not a version.",
             hint='Set sdk_version to an exact version such as "5.49.1" in README.md.',
@@ -311,48 +235,17 @@ def _allows(line: Line, version: str) -> bool:
     from packaging.requirements import InvalidRequirement, Requirement
 
     try:
-        requirement = Requirement(_without_options(line))
+        requirement = Requirement(without_options(line))
     except InvalidRequirement:
         return False
     return requirement.url is None and requirement.specifier.contains(version, prereleases=True)
-
-
-def _without_options(line: Line) -> str:
-    return line.text.split(" --")[0].strip()
 
 
 def _pinned(lines: Iterable[Line], name: str) -> str | None:
     return next((version for line in lines if line.name == name and (version := exact_version(line))), None)
 
 
-def exact_version(line: Line) -> str | None:
-    """The version that a line asks for exactly (`name==1.2`), or None."""
-    match = _PIN.fullmatch(_without_options(line)) if line.kind is Kind.PACKAGE else None
-    return match["version"] if match and _EXACT_VERSION.fullmatch(match["version"]) else None
-
-
-def _extra(root: Path, text: str) -> Line:
-    if text.startswith((".", "/")) and Path(text).exists():
-        path = Path(text).resolve()
-        return Line(str(path), Kind.LOCAL, path=path)
-    line = parse_line(root, text.strip(), named_by="--with")
-    if line.kind is Kind.OPTION or not text.strip():
-        raise UsageError(f"--with takes a package, and {one_line(text)!r} is none.", stage=STAGE)
-    if line.kind is Kind.PACKAGE:
-        from packaging.requirements import InvalidRequirement, Requirement
-
-        try:
-            Requirement(line.text)
-        except InvalidRequirement:
-            raise UsageError(
-                f"--with takes a package, and {one_line(text)!r} is none.",
-                hint="Write it as in requirements.txt: --with 'numpy<2'",
-                stage=STAGE,
-            ) from None
-    return line
-
-
-def _steps(root: Path, asked: _Asked, era: Era, constraints: tuple[str, ...], *, split: bool) -> Iterator[InstallStep]:
+def _steps(root: Path, asked: Asked, era: Era, constraints: tuple[str, ...], *, split: bool) -> Iterator[InstallStep]:
     seed = tuple(parse_line(root, text) for text in SEED)
     base = tuple(parse_line(root, text) for text in base_layer(era))
     sdk = tuple(parse_line(root, text) for text in sdk_packages(era))
