@@ -28,7 +28,7 @@ gr.Interface(shout, "text", "text").launch()
 def predict(url: str, text: str, *, fn_index: int = 0) -> tuple[int, str]:
     """Status and body of a prediction by the API that Gradio 3 and 4 share, without its queue's protocol."""
     body = json.dumps({"data": [text], "fn_index": fn_index, "session_hash": "s"}).encode()
-    request = urllib.request.Request(f"{url}/api/predict", body, {"Content-Type": "application/json"})
+    request = urllib.request.Request(f"{url}/api/predict/", body, {"Content-Type": "application/json"})
     with urllib.request.urlopen(request, timeout=60) as answer:
         return answer.status, answer.read().decode()
 

@@ -34,8 +34,8 @@ from spacerun.errors import PackagesError
 from spacerun.text import one_line
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
     from spacerun.environment.torch import TorchChoice
 
