@@ -6,9 +6,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from spacerun.environment.as_of import LATEST, AsOf, Evidence, Rung, decide, parse_as_of
-from spacerun.environment.learning import learn
+from spacerun.environment.learning import learn, python_hints
 from spacerun.environment.plan import make_plan
-from spacerun.environment.python_choice import Hints
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,7 +69,7 @@ def decided_plan(
         python_override=wanted.python_override,
         extra_packages=wanted.extra_packages,
         imports=wanted.imports,
-        hints=Hints(entry=wanted.entry),
+        hints=python_hints(wanted, offline=offline),
         as_of=as_of,
         learned=learn(wanted, as_of, evidence, progress=progress, offline=offline),
     )

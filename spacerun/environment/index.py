@@ -15,11 +15,12 @@ import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlsplit, urlunsplit
 
+from spacerun.environment.python_choice import Published, published
 from spacerun.environment.requirements import normalize
 from spacerun.paths import home, read_json, write_json
 
@@ -45,12 +46,19 @@ class Project:
             project.
         yanked: Versions taken back.
         dated: Whether the index tells upload times.
+        pythons: For which Pythons there are files, by normalized version.
     """
 
     name: str
     uploads: Mapping[str, str]
     yanked: frozenset[str] = frozenset()
     dated: bool = True
+    pythons: Mapping[str, Published] = field(default_factory=dict)
+
+    def published(self, version: str) -> Published | None:
+        """For which Pythons there are files of `version`, local part aside."""
+        found = _version(version.split("+", maxsplit=1)[0])
+        return self.pythons.get(found) if found else None
 
     def uploaded(self, version: str) -> str | None:
         """When `version` was first uploaded, local part (`+cu118`) aside."""
@@ -130,7 +138,9 @@ def _known_or_asked(base: str, name: str, version: str | None, *, offline: bool)
     memory = home().cache / "index" / hashlib.sha256(base.encode()).hexdigest()[:12] / f"{name}.json"
     known = read_json(memory)
     if known:
-        project = Project(name, known["uploads"], frozenset(known["yanked"]), known["dated"])
+        project = Project(
+            name, known["uploads"], frozenset(known["yanked"]), known["dated"], _remembered(known.get("pythons", {}))
+        )
         young = time.time() - known["asked"] < _FRESH_SECONDS
         if offline or young or (version and project.uploaded(version)):
             return project
@@ -146,6 +156,7 @@ def _known_or_asked(base: str, name: str, version: str | None, *, offline: bool)
             "uploads": dict(project.uploads),
             "yanked": sorted(project.yanked),
             "dated": project.dated,
+            "pythons": {v: [sorted(p.wheels), sorted(p.sources)] for v, p in project.pythons.items()},
             "asked": time.time(),
         },
     )
@@ -179,6 +190,7 @@ def _listing(base: str, name: str) -> list[dict[str, Any]] | None:
 def _read(name: str, files: Iterable[dict[str, Any]]) -> Project:
     uploads: dict[str, str] = {}
     kept: set[str] = set()
+    named: dict[str, list[tuple[str, str | None]]] = {}
     dated = True
     for file in files:
         version = _version_of_file(str(file.get("filename", "")), name)
@@ -190,7 +202,13 @@ def _read(name: str, files: Iterable[dict[str, Any]]) -> Project:
             uploads[version] = min(uploads.get(version, when), when)
         if not file.get("yanked"):
             kept.add(version)
-    return Project(name, uploads, frozenset(uploads.keys() - kept), dated)
+        named.setdefault(version, []).append((str(file["filename"]), file.get("requires-python")))
+    pythons = {version: published(names) for version, names in named.items()}
+    return Project(name, uploads, frozenset(uploads.keys() - kept), dated, pythons)
+
+
+def _remembered(pythons: Mapping[str, list[list[int]]]) -> dict[str, Published]:
+    return {version: Published(*map(frozenset, minors)) for version, minors in pythons.items()}
 
 
 def _version_of_file(file: str, name: str) -> str | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from spacerun.environment import git_pins, index
 from spacerun.environment.as_of import Dated, Evidence, later
 from spacerun.environment.asked import Learned, asked_lines, exact_version
+from spacerun.environment.python_choice import NO_HINTS, Hints, published
 from spacerun.environment.requirements import Kind
 
 if TYPE_CHECKING:
@@ -49,6 +50,34 @@ def gather(wanted: Wanted, changed: Dated | None, *, offline: bool) -> Evidence:
         pins=max(uploads, key=lambda upload: upload.when, default=None),
         searchable=all(project.dated for project in projects.values()),
     )
+
+
+def python_hints(wanted: Wanted, *, offline: bool) -> Hints:
+    """What speaks for one Python or another, where nobody names one: the files of exact versions among it."""
+    if wanted.python_version or wanted.python_override:
+        return NO_HINTS
+    lines = asked_lines(wanted.directory, wanted.extra_packages)
+    pins = _pins(lines)
+    if wanted.sdk_version and wanted.sdk in {"gradio", "streamlit"}:
+        pins[wanted.sdk] = wanted.sdk_version
+    known = {
+        f"{name}=={pins[name]}": found
+        for name, project in index.ask(pins, offline=offline).items()
+        if (found := project.published(pins[name]))
+    }
+    # A wheel that is named itself says so in its name.
+    named = {name: published([(name, None)]) for line in lines if (name := _wheel(line))}
+    return Hints(entry=wanted.entry, pinned=known | named)
+
+
+def _wheel(line: Line) -> str:
+    from urllib.parse import unquote, urlsplit
+
+    if line.kind not in {Kind.REMOTE, Kind.LOCAL}:
+        return ""
+    address = line.text.split(" @ ")[-1].split(" ")[0].split(";")[0]
+    name = unquote(urlsplit(address).path.rpartition("/")[2])
+    return name if name.endswith(".whl") else ""
 
 
 def learn(wanted: Wanted, as_of: AsOf, evidence: Evidence, *, progress: Progress, offline: bool) -> Learned:

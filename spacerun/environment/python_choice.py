@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from spacerun.environment.python import DEFAULT_PYTHON, check_version
@@ -44,16 +45,21 @@ class PythonChoice:
 
 
 @dataclass(frozen=True)
-class PublishedFile:
-    """A file of a package index.
+class Published:
+    """For which Pythons there are files of one version of a package.
 
     Attributes:
-        name: Its file name.
-        requires_python: What the index says of the Pythons that it is for, as in `>=3.8`; None where it says nothing.
+        wheels: Minor versions of Python 3 that a wheel fits, on this machine.
+        sources: Those that a source distribution admits.
     """
 
-    name: str
-    requires_python: str | None = None
+    wheels: frozenset[int] = frozenset()
+    sources: frozenset[int] = frozenset()
+
+    @property
+    def minors(self) -> frozenset[int]:
+        """The Pythons that have a wheel; if none has, those that can build one."""
+        return self.wheels or self.sources
 
 
 @dataclass(frozen=True)
@@ -62,11 +68,11 @@ class Hints:
 
     Attributes:
         entry: The app's file, relative to the Space; it and the Space's modules that it imports must parse.
-        pinned: The files published for each requirement that names one version, by that requirement.
+        pinned: What is published of each requirement that names one version, by that requirement.
     """
 
     entry: str | None = None
-    pinned: Mapping[str, tuple[PublishedFile, ...]] = field(default_factory=dict)
+    pinned: Mapping[str, Published] = field(default_factory=dict)
 
 
 NO_HINTS: Final = Hints()
@@ -128,13 +134,13 @@ def choose_python(
 def _rules(root: Path, gradio: str | None, hints: Hints) -> Iterator[_Rule]:
     yield _of_gradio(gradio)
     yield from _of_extensions(root)
-    for text, files in hints.pinned.items():
-        yield _Rule(_minors(files, built=True), f"{one_line(text, 60)} is published for no Python 3.10")
+    for text, published in hints.pinned.items():
+        yield _Rule(published.wheels | published.sources, f"{one_line(text, 60)} is published for no Python 3.10")
     if hints.entry and (parses := minors_that_parse(root, hints.entry, _PREFERRED)):
         yield _Rule(parses.minors, f"{one_line(parses.file, 60)} is not Python 3.10 but {_span(parses.minors)}")
     # A wheel is worth more than a promise to build one, but not more than all of the above.
-    for text, files in hints.pinned.items():
-        yield _Rule(_minors(files, built=False), f"{one_line(text, 60)} has no wheel for Python 3.10")
+    for text, published in hints.pinned.items():
+        yield _Rule(published.minors, f"{one_line(text, 60)} has no wheel for Python 3.10")
 
 
 def _of_gradio(version: str | None) -> _Rule:
@@ -167,30 +173,37 @@ def _of_extensions(root: Path) -> Iterator[_Rule]:
         yield _Rule(frozenset(found), f"{one_line(next(iter(found.values())), 60)} is built for {_span(found)}")
 
 
-def _minors(files: Iterable[PublishedFile], *, built: bool) -> frozenset[int]:
-    """The Pythons for which one of `files` is; a source distribution counts where `built`, or nothing else exists."""
+def published(files: Iterable[tuple[str, str | None]]) -> Published:
+    """What `files` of one version are for.
+
+    Args:
+        files: Name of each, and what the index says of the Pythons that it is for (`>=3.8`), if it says so.
+    """
     wheels, sources = set[int](), set[int]()
-    binary = False
-    for file in files:
-        admitted = _admitted(file.requires_python)
-        if not file.name.endswith(".whl"):
-            sources |= admitted
-        elif (tagged := _tagged(file.name)) is not None:
-            wheels |= admitted & tagged
-            binary = True
-    return frozenset(wheels | sources if built or not binary else wheels)
+    for name, requires in files:
+        if not name.endswith(".whl"):
+            sources |= _admitted(requires)
+        elif tagged := _tagged(name):
+            wheels |= _admitted(requires) & tagged
+    return Published(frozenset(wheels), frozenset(sources))
 
 
 def _tagged(name: str) -> frozenset[int] | None:
     """The Pythons that the wheel `name` fits on this machine; None if the name is no wheel's."""
-    from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+    parts = name.removesuffix(".whl").split("-")
+    return _fitting("-".join(parts[-3:])) if len(parts) in {5, 6} else None
 
-    try:
-        tags = parse_wheel_filename(name)[3]
-    except InvalidWheelFilename:
-        return None
+
+# A project like numpy has thousands of files with a few hundred tags.
+@lru_cache(maxsize=4096)
+def _fitting(tags: str) -> frozenset[int]:
+    from packaging.tags import parse_tag
+
     return frozenset(
-        minor for tag in tags if _PLATFORM.fullmatch(tag.platform) for minor in _of_tag(tag.interpreter, tag.abi)
+        minor
+        for tag in parse_tag(tags)
+        if _PLATFORM.fullmatch(tag.platform)
+        for minor in _of_tag(tag.interpreter, tag.abi)
     )
 
 
@@ -203,6 +216,7 @@ def _of_tag(interpreter: str, abi: str) -> Iterator[int]:
     yield from (minor for minor in _PREFERRED if (minor == least if exact else minor >= least))
 
 
+@lru_cache(maxsize=256)
 def _admitted(requires: str | None) -> frozenset[int]:
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
 

@@ -36,6 +36,7 @@ class Index:
         self.files: dict[str, bytes] = {}
         self.metadata: dict[str, bytes] = {}
         self.uploaded: dict[str, str] = {}
+        self.requires_python: dict[str, str] = {}
         self.asked: list[str] = []
         index = self
 
@@ -117,6 +118,7 @@ class Index:
             "hashes": {"sha256": hashlib.sha256(self.files[file]).hexdigest()},
             "core-metadata": file in self.metadata,
             "size": len(self.files[file]),
+            **({"requires-python": self.requires_python[file]} if file in self.requires_python else {}),
             "upload-time": f"{self.uploaded[file]}T00:00:00Z",
         }
 

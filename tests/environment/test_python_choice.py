@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from spacerun.environment import python_syntax
+from spacerun.environment import python_choice, python_syntax
 from spacerun.environment.python import find_installed
-from spacerun.environment.python_choice import Hints, PublishedFile, PythonChoice, choose_python
+from spacerun.environment.python_choice import Hints, Published, PythonChoice, choose_python, published
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from tests.command import Command
+    from tests.environment.conftest import Index
 
 NESTED_QUOTES = b"""name = {"a": 1}\nprint(f"{name["a"]}")\n"""
 BACKSLASH = b"""print(f"{'\\n'.join(['a'])}")\n"""
@@ -23,11 +26,11 @@ def choose(root: Path, card: str | None = None, gradio: str | None = "4.44.0", *
     return choose_python(root, card=card, override=None, gradio=gradio, hints=Hints(**changes))  # type: ignore[arg-type]
 
 
-def files(*names: str, requires: str | None = None) -> tuple[PublishedFile, ...]:
-    return tuple(PublishedFile(name, requires) for name in names)
+def files(*names: str, requires: str | None = None) -> list[tuple[str, str | None]]:
+    return [(name, requires) for name in names]
 
 
-def wheels(name: str, version: str, *tags: str) -> tuple[PublishedFile, ...]:
+def wheels(name: str, version: str, *tags: str) -> list[tuple[str, str | None]]:
     return files(*(f"{name}-{version}-{tag}-{tag}-manylinux2014_x86_64.whl" for tag in tags))
 
 
@@ -35,7 +38,8 @@ def wheels(name: str, version: str, *tags: str) -> tuple[PublishedFile, ...]:
 def _on_x86_64(monkeypatch: pytest.MonkeyPatch) -> None:
     import re
 
-    monkeypatch.setattr("spacerun.environment.python_choice._PLATFORM", re.compile("any|.*x86_64"))
+    monkeypatch.setattr(python_choice, "_PLATFORM", re.compile("any|.*x86_64"))
+    python_choice._fitting.cache_clear()
 
 
 def test_without_a_reason_it_is_3_10_as_on_hugging_face(space: Path) -> None:
@@ -60,7 +64,7 @@ def test_an_unknown_gradio_is_the_newest(space: Path) -> None:
 
 def test_the_cards_python_wins_over_every_other_reason_and_stays_text(space: Path) -> None:
     (space / "fast.cpython-39-x86_64-linux-gnu.so").touch()
-    choice = choose(space, "3.10", pinned={"old==1": wheels("old", "1", "cp38")})
+    choice = choose(space, "3.10", pinned={"old==1": published(wheels("old", "1", "cp38"))})
     assert choice == PythonChoice("3.10", required=True, why="python_version in README.md")
 
 
@@ -81,7 +85,7 @@ def test_extensions_for_several_pythons_leave_the_default(space: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("published", "version"),
+    ("listed", "version"),
     [
         (wheels("torch", "1.8.0", "cp36", "cp37", "cp38", "cp39"), "3.9"),
         (wheels("new", "1", "cp312", "cp313"), "3.12"),
@@ -98,16 +102,16 @@ def test_extensions_for_several_pythons_leave_the_default(space: Path) -> None:
     ],
 )
 def test_a_pin_without_a_wheel_for_the_default_decides(
-    space: Path, published: tuple[PublishedFile, ...], version: str
+    space: Path, listed: list[tuple[str, str | None]], version: str
 ) -> None:
-    choice = choose(space, pinned={"a-pin==1": published})
+    choice = choose(space, pinned={"a-pin==1": published(listed)})
     assert choice.version == version
     assert ("a-pin==1" in choice.why) == (version != "3.10")
 
 
 def test_a_contradiction_among_pins_keeps_what_counts_more(space: Path) -> None:
     choice = choose(
-        space, gradio="5.49.1", pinned={"old==1": wheels("old", "1", "cp39"), "new==1": wheels("new", "1", "cp312")}
+        space, gradio="5.49.1", pinned={"old==1": Published(frozenset({9})), "new==1": Published(frozenset({12}))}
     )
     assert choice.version == "3.12", "Gradio 5 does not run on 3.9, so that pin cannot be had"
 
@@ -133,6 +137,19 @@ def test_fstrings_that_every_python_reads_leave_the_default(space: Path) -> None
     source = b"""a = {'k': 1}\nprint(f"{a['k']!r:>{10}} {{}} \\n", f'''{a["k"]\n}''', f"{f'{a}'}")\n"""
     (space / "app.py").write_bytes(source)
     assert choose(space, entry="app.py").why == "the default"
+
+
+def test_pins_are_looked_up_on_the_index_that_uv_uses(index: Index, space: Path, command: Command) -> None:
+    index.wheel("fresh", "1.0")
+    index.requires_python["fresh-1.0-py3-none-any.whl"] = ">=3.11"
+    (space / "README.md").write_text("---\nsdk: gradio\nsdk_version: 4.44.0\n---\n")
+    (space / "app.py").write_text("import gradio as gr\ngr.Interface(str, 'text', 'text').launch()\n")
+    (space / "requirements.txt").write_text("fresh==1.0\n")
+    done = command.run("plan", str(space), "--json")
+    assert done.code == 0, done.err
+    data = done.document["data"]
+    assert (data["python"], data["python_why"]) == ("3.11", "fresh==1.0 is published for no Python 3.10")
+    assert "Python       3.11 (fresh==1.0 is published" in command.run("plan", str(space), COLUMNS="200").out
 
 
 def test_the_common_case_asks_no_other_python(space: Path, monkeypatch: pytest.MonkeyPatch) -> None:
