@@ -69,6 +69,7 @@ class Options:
     as_of: str = "auto"
     lock: Path | None = None
     locked: Path | None = None
+    reuse_torch: bool = True
     packages: tuple[str, ...] = ()
     variables: Mapping[str, str] = field(default_factory=dict)
     pass_token: bool = False
@@ -327,7 +328,7 @@ def check_gpus(options: Options, clock: StageClock) -> Checked:
     return devices, gpus
 
 
-def fitted(located: Located, checked: Checked, clock: StageClock, *, offline: bool) -> Located:
+def fitted(located: Located, checked: Checked, options: Options, clock: StageClock) -> Located:
     """`located` with the PyTorch, if it brings one, that runs on the GPUs that the app will see."""
     devices, gpus = checked
     plan = fit_torch(
@@ -336,7 +337,9 @@ def fitted(located: Located, checked: Checked, clock: StageClock, *, offline: bo
         devices,
         imports=located.wanted.imports,
         progress=clock.progress,
-        offline=offline,
+        offline=options.offline or hub.is_offline(),
+        # What another installation holds has no hash.
+        reuse=options.reuse_torch and options.lock is None,
     )
     return replace(located, environment_plan=plan)
 
@@ -370,12 +373,12 @@ def _make_environment(
     """The environment, and the plan that it follows: what the code imports and the plan lacks is added, if known."""
     offline = options.offline or hub.is_offline()
     with clock.stage("environment", "making the environment") as stage:
-        located = fitted(located, checked, clock, offline=offline)
+        located = fitted(located, checked, options, clock)
         environment = build(located.environment_plan, progress=clock.progress, offline=offline)
         lacking = () if options.locked else lacking_packages(located, environment, clock.progress)
         fuller = replan(located, options, clock, extra_packages=lacking) if lacking else None
         if fuller:
-            fuller = fitted(fuller, checked, clock, offline=offline)
+            fuller = fitted(fuller, checked, options, clock)
             try:
                 environment = build(fuller.environment_plan, progress=clock.progress, offline=offline)
                 located = fuller

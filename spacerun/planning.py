@@ -92,7 +92,7 @@ def plan(options: Options, clock: StageClock, *, build: bool = False) -> Planned
     located = locate(options, clock)
     offline = options.offline or hub.is_offline()
     devices, gpus = check_gpus(options, clock)
-    located = fitted(located, (devices, gpus), clock, offline=offline)
+    located = fitted(located, (devices, gpus), options, clock)
     packages = _packages(located, clock, build=build, offline=offline)
     if options.lock:
         _export_lock(located, packages, options.lock, clock)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -143,6 +143,14 @@ Locked = Annotated[
         metavar="FILE",
         help="Make exactly the environment that FILE, written with --lock, describes; or refuse.",
         show_default=False,
+    ),
+]
+ReuseTorch = Annotated[
+    Literal["auto", "off"],
+    typer.Option(
+        "--reuse-torch",
+        envvar="SPACERUN_REUSE_TORCH",
+        help="Use the PyTorch that this machine has where it is the one wanted, instead of downloading another.",
     ),
 ]
 Attempts = Annotated[

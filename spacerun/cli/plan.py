@@ -24,6 +24,7 @@ def plan(
     as_of: o.AsOf = "auto",
     lock: o.Lock = None,
     locked: o.Locked = None,
+    reuse_torch: o.ReuseTorch = "auto",
     with_: o.With = None,
     directory: o.Dir = None,
     build: Annotated[
@@ -53,6 +54,7 @@ def plan(
             as_of=as_of,
             lock=lock,
             locked=locked,
+            reuse_torch=reuse_torch == "auto",
             packages=tuple(with_ or ()),
             directory=directory.expanduser().absolute() if directory else None,
             offline=offline,

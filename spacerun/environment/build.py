@@ -9,6 +9,7 @@ from spacerun.environment.lock import check_python, write_lock
 from spacerun.environment.plan import BASE_LAYER
 from spacerun.environment.python import Interpreter, find_python
 from spacerun.environment.store import Environment, clear, folder_of, load, lock_of, save, touch
+from spacerun.environment.torch_reuse import lend
 from spacerun.environment.uv import STAGE, UnresolvableError, free_bytes, no_space, run_uv
 from spacerun.errors import PackagesError
 from spacerun.paths import locked
@@ -77,6 +78,8 @@ def _make(plan: EnvironmentPlan, *, progress: Progress, offline: bool) -> Enviro
         installer = _Installer(plan, venv, progress=progress, offline=offline)
         for step in plan.steps:
             installer.install_or_split(step)
+        if plan.borrowed:
+            lend(plan.borrowed, venv)
         _lock(plan, venv, interpreter, progress)
     except BaseException:
         clear(directory)
@@ -87,7 +90,7 @@ def _make(plan: EnvironmentPlan, *, progress: Progress, offline: bool) -> Enviro
         python_version=interpreter.version,
         key=plan.key,
         created=True,
-        packages=_packages(venv),
+        packages=tuple(sorted({*_packages(venv), *(plan.borrowed.packages if plan.borrowed else ())})),
         split=installer.split,
     )
     save(environment)

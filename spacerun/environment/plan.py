@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from spacerun.environment.torch import TorchChoice
+    from spacerun.environment.torch_reuse import Borrowed
 
 BASE_LAYER: Final = "the base layer"
 
@@ -84,6 +85,7 @@ class EnvironmentPlan:
         overrides: Requirements that stand in for whatever is asked of these packages.
         torch: The PyTorch that suits this machine, once that is decided.
         locked: Whether it was read from a lock.
+        borrowed: Packages of another Python installation that it uses.
     """
 
     directory: Path
@@ -104,6 +106,7 @@ class EnvironmentPlan:
     overrides: tuple[str, ...] = ()
     torch: TorchChoice | None = None
     locked: bool = False
+    borrowed: Borrowed | None = None
 
 
 def make_plan(  # noqa: PLR0913 - one per fact

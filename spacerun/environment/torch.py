@@ -68,7 +68,7 @@ class TorchChoice:
 
     Attributes:
         version: Version of torch, without its local part.
-        build: `cpu`, `cu118`, … from PyTorch's index, or `PyPI`.
+        build: `cpu`, `cu118`, … from PyTorch's index, `PyPI`, or `reused`: the machine's own.
         why: What decided, as a phrase.
         overrides: Requirements that stand in for whatever is asked of these packages.
         exempt: Packages that may be newer than the plan's date, and until when (a date).
@@ -94,6 +94,11 @@ def card_of(gpus: Sequence[Device], report: DeviceReport) -> Card | None:
     capabilities = tuple(found for gpu in gpus if (found := _pair(gpu.compute_capability)))
     driver = tuple(int(part) for part in re.findall(r"\d+", report.driver or "")) or None
     return Card(gpus[0].name, capabilities, driver, _pair(report.cuda))
+
+
+def runs_on(build: str, card: Card) -> bool:
+    """Whether PyTorch's `build` (`cu118`) is known to run on `card`."""
+    return build in BUILDS and not _obstacle(BUILDS[build], card)
 
 
 def asked_of(lines: Iterable[Line]) -> Asked:

@@ -13,9 +13,11 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from spacerun.environment import torch_index
+from spacerun.environment.plan import InstallStep
 from spacerun.environment.requirements import Kind, normalize
 from spacerun.environment.resolve import resolve
 from spacerun.environment.torch import CPU, FAMILY, TorchChoice, asked_of, card_of, choose_torch, newest_release
+from spacerun.environment.torch_reuse import find_torch, needs_of, reusing
 from spacerun.environment.uv import STAGE
 from spacerun.errors import PackagesError
 from spacerun.paths import home, read_json, write_json
@@ -23,7 +25,7 @@ from spacerun.paths import home, read_json, write_json
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from spacerun.environment.plan import EnvironmentPlan, InstallStep
+    from spacerun.environment.plan import EnvironmentPlan
     from spacerun.environment.requirements import Line
     from spacerun.environment.torch import Asked, Card
     from spacerun.gpu.devices import Device, DeviceReport
@@ -50,6 +52,7 @@ def fit_torch(
     imports: frozenset[str],
     progress: Progress,
     offline: bool,
+    reuse: bool = False,
 ) -> EnvironmentPlan:
     """`plan` with the PyTorch that runs on `gpus`; as it is where it brings none, or where uv is told otherwise.
 
@@ -63,6 +66,7 @@ def fit_torch(
         imports: Top-level modules that the Space's code imports.
         progress: Told what was decided.
         offline: Use only what was learned before.
+        reuse: Take the PyTorch that the machine has, where it is the one.
     """
     if sys.platform != "linux" or platform.machine() != "x86_64" or any(os.environ.get(name) for name in _SETTLED):
         return plan
@@ -82,6 +86,13 @@ def fit_torch(
         write_json(memory, {"choice": asdict(choice) if choice else None, "silent": silent, "asked": time.time()})
     if choice is None:
         return plan
+    borrowed = find_torch(choice, card, int(plan.python.split(".")[1])) if reuse else None
+    if borrowed:
+        choice = reusing(choice, borrowed)
+        needs = needs_of(borrowed)
+        steps = (InstallStep("what the machine's PyTorch requires", needs),) if needs else ()
+        key = _digest(plan.key, asdict(borrowed))[:20]
+        plan = replace(plan, steps=plan.steps + steps, borrowed=borrowed, key=key)
     if choice.warning:
         progress.warn(choice.warning)
     return _applied(plan, choice)
