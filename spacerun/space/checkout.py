@@ -10,13 +10,14 @@ from spacerun.errors import FetchError, RefusedError
 from spacerun.paths import locked, write_atomic
 from spacerun.space import git, update
 from spacerun.space.fetch import fetch, refuse_escaping_links
-from spacerun.space.find import last_commit
 from spacerun.space.pointers import find_pointers
 from spacerun.space.tree import (
     Checkout,
     TreeState,
     checkout_of,
     git_dir_of,
+    note_tree,
+    noted_tree,
     read_state,
     space_folder,
     tree_directory,
@@ -74,13 +75,17 @@ def check_out(
         if existing is not None and state is not None and state.advancing_to:
             existing = _advance(existing, state.advancing_to, unedited=unedited)
         if existing is not None and existing.commit == found.commit and _is_for(found, directory):
+            if directory is None:
+                note_tree(found)
             return existing
         if offline:
             raise FetchError(
                 f"{found.id}@{found.commit[:8]} is not on this disk.", hint="Launch it once without --offline."
             )
         if directory is None:
-            return _check_out_tree(found, token=token, progress=progress, unedited=unedited)
+            made = _check_out_tree(found, token=token, progress=progress, unedited=unedited)
+            note_tree(found)
+            return made
         if in_use(directory):
             raise RefusedError(
                 f"An app runs in {directory}, and updating would change its files.",
@@ -91,7 +96,9 @@ def check_out(
 
 def _is_for(found: FoundSpace, directory: Path | None) -> bool:
     """Whether the user's folder holds this very Space, and not one with the same commit, as a duplicate has."""
-    return directory is None or _marker(directory).read_text().strip() == found.id
+    if directory is None:
+        return True
+    return _marker(directory).is_file() and _marker(directory).read_text().strip() == found.id
 
 
 def _marker(directory: Path) -> Path:
@@ -176,7 +183,7 @@ def _advance(existing: Checkout, commit: str, *, unedited: Unedited) -> Checkout
 
 def _changes_to_carry(found: FoundSpace, repo: Repo, unedited: Unedited) -> update.Changes:
     """What the user changed in the tree that this revision last stood for."""
-    before = last_commit(found.id, found.revision)
+    before = noted_tree(found)
     if before is None or before == found.commit:
         return update.Changes.none()
     previous = checkout_of(found.id, tree_directory(found).with_name(before))

@@ -97,12 +97,6 @@ def remember(found: FoundSpace, asked: str) -> None:
             write_json(path, known)
 
 
-def last_commit(space: str, revision: str | None) -> str | None:
-    """The commit that `revision` of `space` stood for when it was last launched; None if it never was."""
-    known = (read_json(_memory(space)) or {}).get(revision or _DEFAULT)
-    return known["commit"] if known else None
-
-
 def _memory(space: str) -> Path:
     return home().spaces / space.replace("/", "--") / "revisions.json"
 

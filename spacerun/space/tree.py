@@ -100,6 +100,24 @@ def tree_directory(found: FoundSpace) -> Path:
     return space_folder(found.id) / "trees" / found.commit
 
 
+def note_tree(found: FoundSpace) -> None:
+    """Keep which tree a revision was last run from: what the user changed there belongs into the next one."""
+    path = _notes(found)
+    noted = read_json(path) or {}
+    if noted.get(str(found.revision)) != found.commit:
+        write_json(path, {**noted, str(found.revision): found.commit})
+
+
+def noted_tree(found: FoundSpace) -> str | None:
+    """The commit of the tree that the revision was last run from; None if there is none."""
+    commit = (read_json(_notes(found)) or {}).get(str(found.revision))
+    return str(commit) if commit else None
+
+
+def _notes(found: FoundSpace) -> Path:
+    return space_folder(found.id) / "trees.json"
+
+
 def checkout_of(space: str, directory: Path) -> Checkout | None:
     """The complete working tree of `space` in `directory`, or None."""
     state = read_state(directory)

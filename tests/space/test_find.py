@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from spacerun.errors import ExitCode, FetchError, NotFoundError
-from spacerun.space.find import last_commit
 from spacerun.space.reference import is_valid_name
 from tests.hub import Html
 from tests.space.conftest import FILES
@@ -116,7 +115,6 @@ def test_offline_a_space_is_what_it_last_was(hub: Hub, machine: Machine) -> None
         assert machine.find(space, offline=True).commit == commit
     with pytest.raises(NotFoundError, match="owner/hello@v2 is not on this disk"):
         machine.find("owner/hello@v2", offline=True)
-    assert last_commit("owner/hello", None) == commit
 
 
 @pytest.mark.parametrize(

@@ -227,6 +227,27 @@ def test_a_conflict_solved_lets_the_update_through(hub: Hub, machine: Machine, c
     assert (get(machine, chosen).directory / "settings.json").read_text() == "theirs\n"
 
 
+def test_changes_in_a_tree_are_carried_whatever_happened_in_between(hub: Hub, machine: Machine, tmp_path: Path) -> None:
+    """A folder of the user's was brought to the new commit first, or a plan only looked it up."""
+    hub.publish("owner/hello", BASE)
+    tree = machine.get("owner/hello").directory
+    (tree / "settings.json").write_text("mine")
+    hub.publish("owner/hello", {"app.py": "2"})
+    machine.get("owner/hello", directory=tmp_path / "chosen")
+    machine.find("owner/hello")
+    assert (machine.get("owner/hello").directory / "settings.json").read_text() == "mine"
+
+
+def test_changes_belong_to_the_revision_that_they_were_made_in(hub: Hub, machine: Machine) -> None:
+    hub.publish("owner/hello", BASE)
+    hub.publish("owner/hello", {"app.py": "branch"}, branch="dev")
+    (machine.get("owner/hello@dev").directory / "settings.json").write_text("mine")
+    hub.publish("owner/hello", {"app.py": "main"})
+    assert (machine.get("owner/hello").directory / "settings.json").read_text() == "{}\n"
+    hub.publish("owner/hello", {"app.py": "branch 2"}, branch="dev")
+    assert (machine.get("owner/hello@dev").directory / "settings.json").read_text() == "mine"
+
+
 # -- the user's own folder ---------------------------------------------------------------------------------------------
 
 
