@@ -93,7 +93,7 @@ def restore(current: bytes, edit: Edit) -> bytes | None:
 
 
 def _put_back(current: bytes, edit: Edit) -> bytes | None:
-    """Lines that we edited, put back where they stand unchanged: git sees a conflict in any change right beside them."""
+    """Put back the lines that we edited, where they stand as we left them: to git, a change beside them conflicts."""
     edited, original = edit.edited.splitlines(keepends=True), edit.original.splitlines(keepends=True)
     for kind, start, end, first, last in difflib.SequenceMatcher(None, edited, original, autojunk=False).get_opcodes():
         if kind != "equal":

@@ -281,8 +281,7 @@ def test_a_launch_inside_an_installed_package_is_reached_and_placed_there(run, t
         "import asyncio\nasync def go():\n    demo.launch(prevent_thread_lock=True, share=False)\nasyncio.run(go())",
         "import asyncio\nasyncio.run(asyncio.to_thread(demo.launch, share=False))",
         "import threading\nt = threading.Thread(target=demo.launch, kwargs={'share': False})\nt.start(); t.join()",
-        "from concurrent.futures import ThreadPoolExecutor as Pool\n"
-        "Pool().submit(demo.launch, None, False, False).result()",
+        "import concurrent.futures as f\nf.ThreadPoolExecutor().submit(demo.launch, None, False, False).result()",
         "import functools\nfunctools.partial(demo.launch, None, False, False)()",
         "gr.Blocks.launch(demo, share=False)",
         "getattr(demo, 'lau' + 'nch')(None, False, None)",
