@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from spacerun.app.registry import hook_folder
+from spacerun.source.hook_files import read_launched
+
 if TYPE_CHECKING:
     from spacerun.app.spec import AppRecord
     from spacerun.environment.torch import TorchChoice
@@ -59,6 +62,7 @@ def launch_data(prepared: Prepared, record: AppRecord, stages: dict[str, float])
         "pid": record.pid,
         "port": record.port,
         "log": record.log,
+        "launches": [launched.to_json() for launched in read_launched(hook_folder(record.id))],
         "attempts": [attempt.to_json() for attempt in prepared.attempts],
         "stages": stages,
     }

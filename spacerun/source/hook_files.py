@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from spacerun.paths import write_atomic, write_json
 
@@ -52,6 +53,10 @@ class Launched:
     file: str
     line: int
     pid: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Where it was, and what of it the hook decided; the rest came from the code, or from the edit in it."""
+        return {"file": self.file, "line": self.line, "share": self.share, "by_hook": list(self.changed)}
 
 
 def install_hook(folder: Path, settings: HookSettings) -> Path:

@@ -193,6 +193,8 @@ def test_the_urls_are_reported_before_launch_blocks(run):
     assert launched.share is True
     assert launched.changed == ("share", "server_name")
     assert (launched.file, launched.line) == (str(run.app), 3)
+    shown = {"file": str(run.app), "line": 3, "share": True, "by_hook": ["share", "server_name"]}
+    assert launched.to_json() == shown
 
 
 def test_each_launch_is_reported_once(run):
