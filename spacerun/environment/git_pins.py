@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import shutil
 import subprocess
+import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
@@ -28,7 +30,19 @@ _GIT_URL = re.compile(
 )
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _ABBREVIATED = re.compile(r"[0-9a-f]{7,40}")
+_SETTINGS: Final = (
+    f"core.hooksPath={os.devnull}",
+    "core.fsmonitor=false",
+    "gc.auto=0",
+    "maintenance.auto=false",
+    "submodule.recurse=false",
+    "fetch.recurseSubmodules=false",
+    "http.lowSpeedLimit=1000",
+    "http.lowSpeedTime=30",
+)
 _CLONE_SECONDS: Final = 300
+_NO_ANSWER: Final = "no answer"
+_ASK_AGAIN_SECONDS: Final = 24 * 3600
 _STEP: Final = "environment"
 # Commits alone: a few megabytes even of large projects. Where a server cannot leave files out, all comes.
 _FETCH: Final = ("fetch", "--quiet", "--no-tags", "--filter=tree:0", "--no-write-fetch-head")
@@ -96,13 +110,14 @@ def _commit_before(url: str, ref: str | None, date: str, *, progress: Progress, 
     known: dict[str, str] = read_json(memory) or {}
     if date in known:
         return known[date]
-    if offline or shutil.which("git") is None:
+    # A server that did not answer is not waited for at every launch.
+    asked = float(known.get(_NO_ANSWER, 0))
+    if offline or shutil.which("git") is None or time.time() - asked < _ASK_AGAIN_SECONDS:
         return None
     with locked(f"git-pins-{name}"):
         progress.update(_STEP, f"looking up {one_line(url, 80)} as of {date[:10]}")
         commit = _look_up(memory.with_suffix(".git"), url, ref, date)
-        if commit is not None:
-            write_json(memory, known | {date: commit})
+        write_json(memory, known | ({_NO_ANSWER: str(time.time())} if commit is None else {date: commit}))
     return commit
 
 
@@ -131,7 +146,7 @@ def _git(folder: Path, *arguments: str) -> str:
     # The variables that uv's own git gets: no caller's GIT_*, no prompt, few protocols; the user's `insteadOf` counts
     # here as it does when uv fetches the commit.
     return subprocess.run(
-        ["git", "-c", f"core.hooksPath={folder / 'no-hooks'}", "-c", "gc.auto=0", *arguments],
+        ["git", *(word for setting in _SETTINGS for word in ("-c", setting)), *arguments],
         cwd=folder,
         env=clean_environment(),
         stdin=subprocess.DEVNULL,

@@ -162,7 +162,7 @@ def make_plan(  # noqa: PLR0913 - one per fact
     conflict = _conflict(sdk, version, asked.own)
     pins = period_pins(era) if as_of.rung is Rung.PERIOD_PINS else ()
     steps = tuple(_steps(root, asked, era, pins + learned.constraints, split=conflict is not None))
-    dates = _dates(era, learned) if as_of.date or as_of.rung is Rung.PERIOD_PINS else ()
+    dates = _dates(era, learned) if as_of.rung is not Rung.LATEST else ()
     return EnvironmentPlan(
         directory=root,
         python=python.version,

@@ -10,6 +10,7 @@ import pytest
 
 from spacerun.environment.git_pins import Pinned, pin
 from spacerun.environment.requirements import Line, parse_line
+from spacerun.paths import home
 from spacerun.progress import SilentProgress
 from tests.hub.repository import git_environment
 
@@ -138,6 +139,17 @@ def test_an_unreachable_repository_gives_the_first_release_after_the_date(index:
 def test_an_unreachable_repository_of_no_published_project_stays(index: Index, repository: Repository) -> None:
     repository.path.rename(repository.path.with_name("gone"))
     assert pinned(URL) is None
+
+
+def test_a_server_that_did_not_answer_is_not_asked_again_the_same_day(repository: Repository) -> None:
+    repository.commit("2023-03-16", "llama")
+    gone = repository.path.rename(repository.path.with_name("gone"))
+    assert pinned(URL) is None
+    gone.rename(repository.path)
+    assert pinned(URL) is None
+    for memory in (home().cache / "git-pins").glob("*.json"):
+        memory.write_text('{"no answer": "0"}')
+    assert pinned(URL) is not None
 
 
 def test_nothing_of_the_repository_is_executed(repository: Repository, tmp_path: Path) -> None:

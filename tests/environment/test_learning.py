@@ -79,6 +79,7 @@ def test_the_client_of_gradio_3_is_that_of_its_release(index: Index, space: Path
     evidence = Evidence(sdk=Dated("gradio 3.38.0 was released", "2023-07-25T00:00:00Z"))
     asked = wanted(space, "", sdk_version="3.38.0")
     assert resolved(planned(asked, late, evidence))["gradio-client"] == "0.2.10"
+    assert resolved(planned(asked, AsOf(None, Rung.PERIOD_PINS, ""), evidence))["gradio-client"] == "0.2.10"
     assert resolved(planned(asked, late))["gradio-client"] == "0.10.0"
 
 
