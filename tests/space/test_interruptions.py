@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import os
 import random
-import signal
 import subprocess
-import sys
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
@@ -20,15 +17,16 @@ from spacerun.errors import FetchError
 from spacerun.space.lfs import still_pointers
 from tests.hub import Bandwidth, Cut, Fault, Latency
 from tests.space.conftest import FILES, contents, published
+from tests.space.fetching import Fetching
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
     from tests.hub import Hub
     from tests.space.conftest import Machine, Tools
 
 WEIGHTS = random.Random(1).randbytes(3_000_000)
-ROOT = Path(__file__).parents[2]
 
 
 @dataclass
@@ -47,26 +45,18 @@ class Allowance(Fault):
 
 
 @contextmanager
-def fetching(*arguments: str | Path) -> Iterator[subprocess.Popen[str]]:
-    """A process that fetches; killed as by `kill -9` when the block is left."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.space.fetching", *map(str, arguments)],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+def fetching(space: str, directory: Path | None = None) -> Iterator[Fetching]:
+    """A process that fetches; killed when the block is left."""
+    running = Fetching(space, directory)
     try:
-        yield process
+        yield running
     finally:
-        process.kill()
-        process.communicate()
+        running.kill()
 
 
-def complete(*arguments: str | Path) -> None:
-    with fetching(*arguments) as process:
-        out, err = process.communicate(timeout=60)
-    assert (out.split("\n")[-2:], process.returncode) == (["filled", ""], 0), err
+def complete(space: str, directory: Path | None = None) -> None:
+    with fetching(space, directory) as running:
+        assert running.said()[-1:] == ["filled"]
 
 
 def wait_for_bytes(hub: Hub, count: int) -> None:
@@ -113,10 +103,9 @@ def test_after_a_kill_at_half_the_next_run_fetches_the_rest(
     request.getfixturevalue(way)
     hub.publish("owner/hello", {**FILES, "a.bin": WEIGHTS})
     rule = hub.faults.add(Bandwidth(3_000_000), host="localhost")
-    with fetching("owner/hello") as process:
+    with fetching("owner/hello") as running:
         wait_for_bytes(hub, len(WEIGHTS) // 2)
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
+        running.kill()
         wait_for_end_of_git_lfs(machine)
     assert hub.bytes_sent("cdn") < len(WEIGHTS)
     hub.faults.remove(rule)
@@ -149,10 +138,9 @@ def test_after_a_line_that_stays_cut_the_next_run_fetches_the_rest(
 def test_one_way_goes_on_where_the_other_was_killed(hub: Hub, machine: Machine, tools: Tools) -> None:
     hub.publish("owner/hello", {**FILES, "a.bin": WEIGHTS})
     rule = hub.faults.add(Bandwidth(3_000_000), host="localhost")
-    with fetching("owner/hello") as process:
+    with fetching("owner/hello") as running:
         wait_for_bytes(hub, len(WEIGHTS) // 2)
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
+        running.kill()
         wait_for_end_of_git_lfs(machine)
     hub.faults.remove(rule)
     hub.clear_requests()
@@ -186,20 +174,25 @@ def test_kills_at_any_moment_do_no_harm(hub: Hub, machine: Machine, tmp_path: Pa
     hub.faults.add(Bandwidth(3_000_000))
     dice = random.Random(os.environ.get("PYTEST_XDIST_TESTRUNUID", "1"))
     stages = set()
-    for kill in range(12):
-        arguments = ("owner/hello", chosen) if kill % 2 else ("owner/hello",)
-        with fetching(*arguments) as process:
-            assert process.stdout
-            assert process.stdout.readline() == "found\n"
-            time.sleep(dice.random() * 0.12 * (1 + kill // 2))
-            os.kill(process.pid, signal.SIGKILL)
-            stages.add(process.stdout.read())
+    for kill in range(10):
+        hub.clear_requests()
+        with fetching("owner/hello", chosen if kill % 2 else None) as running:
+            requests = dice.randint(1, 8)  # of at most so many: one to the API, two to git, the rest for large files
+            while running.process.is_alive() and len(hub._exchanges) < requests:
+                time.sleep(0.002)
+            time.sleep(dice.random() * 0.06)
+            running.kill()
+            stages.add(len(running.said()))
         wait_for_end_of_git_lfs(machine)
         if kill % 3 == 0:  # what a kill of git itself may leave
             for lock in ("index.lock", "config.lock", "shallow.lock", "refs/spacerun/x.lock"):
                 for repository in (chosen / ".git", machine.home / "spaces/owner--hello/repository.git"):
                     (repository / lock).parent.mkdir(parents=True, exist_ok=True)
                     (repository / lock).touch()
+        if kill % 4 == 3:  # upstream moves on meanwhile
+            text = f"{kill}\n" * 300
+            commit = hub.publish("owner/hello", {"many/20.txt": text, "new.bin": WEIGHTS[kill : 300_000 + kill]})
+            expected |= {"many/20.txt": text.encode(), "new.bin": WEIGHTS[kill : 300_000 + kill]}
     hub.faults.clear()
     complete("owner/hello", chosen)
     complete("owner/hello")
