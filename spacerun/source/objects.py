@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING, Final, Protocol
 
-from spacerun.source.scopes import Binding, Parameter, Path, Scope, Use
+from spacerun.source.scopes import MOST, Binding, Parameter, Path, Scope, Use
 from spacerun.source.values import Kind, Loaded, Local, Value, called, gradio_attribute, merge
 
 if TYPE_CHECKING:
@@ -156,7 +156,10 @@ class Objects:
         for scopes in self._modules:
             if not name or name in scopes.passed:
                 return None  # someone else may call it
-            for use in scopes.calls_by_name.get(name, []):
+            calls = scopes.calls_by_name.get(name, [])
+            if len(calls) > MOST:
+                return None
+            for use in calls:
                 callee = self._flow.value(use.of(use.expression.func)) if isinstance(use.expression, ast.Call) else None
                 if callee == meant:
                     found.append(use)

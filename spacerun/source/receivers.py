@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from spacerun.source.containers import elements, handed_out, subscripted, taken
 from spacerun.source.objects import Objects
 from spacerun.source.scopes import (
+    MOST,
     SOMETIME,
     Binding,
     Blocks,
@@ -136,6 +137,8 @@ class Receivers:
         while scope:
             bindings = scope.bindings.get(name)
             if bindings and (scope is use.scope or not scope.is_class):
+                if len(bindings) > MOST:
+                    return Kind.OTHER
                 reaching = _reaching(bindings, use.position, use.blocks) if scope is use.scope else bindings
                 return self.bound(reaching, name, path, scope.file)
             scope = scope.parent
@@ -172,6 +175,8 @@ class Receivers:
         scopes = self._modules.scopes(file)
         if path and scopes:
             puts = scopes.puts.get(name.rpartition(".")[2], [])
+            if len(puts) > MOST:
+                return Kind.OTHER
             values += [self._binding(binding, path[1:], file) for binding in puts]
         return merge(values)
 

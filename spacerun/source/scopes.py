@@ -13,6 +13,8 @@ Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
 Key: TypeAlias = "int | str | None"
 Path: TypeAlias = tuple[Key, ...]
 ANY: Final = None
+# Bindings of one name, or calls of one function, beyond which it counts as unknown: a source must not take minutes.
+MOST: Final = 300
 # Blocks of a binding that may happen at any time: it never replaces the ones before it.
 SOMETIME: Final[Blocks] = (-1,)
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -199,6 +200,27 @@ def test_a_function_that_walks_a_tree_ends():
         "import gradio as gr\ndef walk(t):\n    for k, v in t.items():\n        walk(v)\n        v.launch()\nwalk({})\n"
     )
     assert [rewrite.how for rewrite in rewrites({"app.py": source})] == ["hook"]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["d = gr.Blocks()", *["if d: d = d.queue()", "d.launch()"] * 3000],
+        ["def go(x):", *["    x.launch()"] * 2000, *["go(gr.Blocks())"] * 2000],
+        ["a = []", *["a.append(gr.Blocks())", "a[0].launch()"] * 2000],
+        [f"a{number} = a{number + 1} or a{number + 2}" for number in range(2000)] + ["a0.launch()"],
+        [f"def f{number}(x): return f{number + 1}(x)" for number in range(2000)] + ["f0(gr.Blocks()).launch()"],
+        ["x = " + "-" * 3000 + "1", "gr.Blocks().launch()"],
+        ["x = " + "(" * 150 + ")" * 150, "gr.Blocks().launch()"],
+        ["class A(B): pass", "class B(A): pass", "A().launch()"],
+    ],
+    ids=["bindings", "calls", "containers", "names", "functions", "signs", "parentheses", "classes"],
+)
+def test_a_source_made_to_take_long_does_not(lines):
+    started = time.process_time()
+    edits = edit_project(project({"app.py": "\n".join(["import gradio as gr", *lines, ""])}), WANTED)
+    assert edits[0].edited
+    assert time.process_time() - started < 30
 
 
 def test_the_file_that_breaks_is_left_to_the_hook_and_the_others_are_edited():
