@@ -157,10 +157,10 @@ def _git(folder: Path, *arguments: str) -> str:
 
 
 def _released_after(line: Line, url: str, date: str, *, offline: bool) -> Pinned | None:
-    """The project's first release after `date` in place of its repository, which cannot be reached."""
+    """The project's first release of what was developed on `date`, in place of a repository that cannot be reached."""
     name = line.name or normalize(urlsplit(url).path.rstrip("/").rpartition("/")[2].removesuffix(".git"))
     project = ask({name: None}, offline=offline).get(name)
-    version = project.first_after(date) if project else None
+    version = project.released_from(date) if project else None
     if project is None or version is None:
         return None
     extras = re.match(r"[\w.-]+\s*(\[[^\]]*\])", line.text)

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlsplit, urlunsplit
 
+from spacerun.environment.as_of import later
 from spacerun.environment.python_choice import Published, published
 from spacerun.environment.requirements import normalize
 from spacerun.paths import home, read_json, write_json
@@ -68,10 +69,20 @@ class Project:
         wanted = canonicalize_version(version.split("+", maxsplit=1)[0])
         return next((when for known, when in self.uploads.items() if canonicalize_version(known) == wanted), None)
 
-    def first_after(self, date: str) -> str | None:
-        """The first release after `date` (RFC 3339), pre-releases aside."""
-        later = [(when, version) for version, when in self._releases() if when[:19] > date[:19]]
-        return min(later)[1] if later else None
+    def released_from(self, date: str) -> str | None:
+        """The first release made of what was under development on `date` (RFC 3339), pre-releases aside.
+
+        A patch of the line released before is not: its changes are picked from what was under development. Where no
+        such release follows within four months, it is the first release of any kind.
+        """
+        from packaging.version import Version
+
+        newest = self.newest_before(date)
+        line = Version(newest).release[:2] if newest else ()
+        after = [(when, version) for version, when in self._releases() if when[:19] > date[:19]]
+        feature = [item for item in after if Version(item[1]).release[:2] > line]
+        soon = [item for item in feature if item[0][:10] <= later(date, days=120)[:10]]
+        return min(soon or after, default=(None, None))[1]
 
     def newest_before(self, date: str) -> str | None:
         """The highest release until `date` (RFC 3339), pre-releases aside."""

@@ -20,9 +20,10 @@ SEED: Final = ("pip", "setuptools<81")
 # every later log too. huggingface_hub brought `requests` until 1.0 (2025-10-27); Gradio 5 and many apps import it
 # without asking for it.
 _BASE: Final = ("huggingface-hub", "requests", "protobuf<4", "click<8.1")
-# Logs of 2023-10-16 and 2024-08: `"pydantic~=1.0"`. Log of 2025-09: `pydantic==2.10.6`; its reason is pydantic 2.11
+# Logs of 2023-10-16 and 2024-08: `"pydantic~=1.0"`; its reason is pydantic 2.0 (2023-06-30), with which Gradio up to
+# 3.38 answers no prediction. Log of 2025-09: `pydantic==2.10.6`; its reason is pydantic 2.11
 # (2025-03-27), whose schemas Gradio did not take. Gone in the logs of 2026-04.
-_PYDANTIC: Final = (("2026-04-01", None), ("2025-03-27", "pydantic==2.10.6"), ("2023-10-16", "pydantic~=1.0"))
+_PYDANTIC: Final = (("2026-04-01", None), ("2025-03-27", "pydantic==2.10.6"), ("2023-06-30", "pydantic~=1.0"))
 # `datasets` brings pyarrow and pandas, `hf-transfer` a compiled library: worth their download only where the code uses
 # them. In the base layer by the logs of 2023-04 and 2024-08.
 _ON_IMPORT: Final = (("datasets", "datasets", ""), ("hf_transfer", "hf-transfer", "2023-05-17"))

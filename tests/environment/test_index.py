@@ -43,10 +43,23 @@ def test_releases_before_and_after_a_date_pass_over_prereleases(index: Index) ->
     ]:
         index.wheel("lib", version, day=day)
     project = ask({"lib": None}, offline=False)["lib"]
-    assert project.first_after("2023-01-15T00:00:00Z") == "0.9.1"
     assert project.newest_before("2023-02-15T00:00:00Z") == "1.0"
     assert project.newest_before("2022-02-15T00:00:00Z") is None
-    assert project.first_after("2024-01-15T00:00:00Z") is None
+    assert project.released_from("2023-01-15T00:00:00Z") == "1.1"
+    assert project.released_from("2024-01-15T00:00:00Z") is None
+
+
+def test_a_patch_is_not_made_of_what_is_under_development(index: Index) -> None:
+    # transformers: LLaMA came to the main branch on 2023-03-16, 4.27.2 to .4 are patches without it.
+    days = {"4.27.1": "2023-03-15", "4.27.2": "2023-03-20", "4.27.4": "2023-03-29", "4.28.0": "2023-04-13"}
+    days |= {"4.28.1": "2023-04-14"}
+    for version, day in days.items():
+        index.wheel("lib", version, day=day)
+    project = ask({"lib": None}, offline=False)["lib"]
+    assert project.released_from("2023-03-18T00:00:00Z") == "4.28.0"
+    # Nothing but patches within four months: then a patch it is.
+    assert project.released_from("2022-11-01T00:00:00Z") == "4.27.1"
+    assert project.released_from("2023-04-13T12:00:00Z") == "4.28.1"
 
 
 def test_an_index_without_dates_is_told_as_such(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
