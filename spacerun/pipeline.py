@@ -17,7 +17,8 @@ from spacerun.environment.build import build
 from spacerun.environment.bytecode import warm
 from spacerun.environment.decision import Wanted, added, choose, decided_plan
 from spacerun.environment.learning import gather
-from spacerun.environment.lock import lock_text, locked_plan, read_lock
+from spacerun.environment.lock import locked_plan, read_lock
+from spacerun.environment.lock_writing import lock_text
 from spacerun.environment.system import Consent, provide, read_system_packages
 from spacerun.environment.torch_fit import fit_torch
 from spacerun.errors import PackagesError, UsageError

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spacerun import hub
-from spacerun.environment.lock import lock_text
+from spacerun.environment.lock_writing import lock_text
 from spacerun.environment.python import find_python
 from spacerun.environment.resolve import Resolution, ResolvedPackage, resolve
 from spacerun.environment.store import load

@@ -5,7 +5,8 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING, Final
 
-from spacerun.environment.lock import check_python, write_lock
+from spacerun.environment.lock import check_python
+from spacerun.environment.lock_writing import write_lock
 from spacerun.environment.plan import BASE_LAYER
 from spacerun.environment.python import Interpreter, find_python
 from spacerun.environment.store import Environment, clear, folder_of, load, lock_of, save, touch

@@ -205,7 +205,7 @@ class _Choosing:
             dropped=dropped,
             raised_from=asked.version,
             warning=f"torch {asked.version} does not run on {_shown(card)} ({obstacle}): "
-            f"torch {release.version} ({build.name}) is installed, the first that does.",
+            f"torch {release.version} ({build.name}) is installed, the first that does{self._of_pypi()}.",
         )
 
     def _from_pypi(self, release: Release, why: str, warning: str | None) -> TorchChoice:
@@ -230,6 +230,10 @@ class _Choosing:
             elif project == FAMILY[0]:
                 return ()
         return tuple(found)
+
+    def _of_pypi(self) -> str:
+        missing = self._silence()
+        return f" on PyPI: {missing}" if missing else ""
 
     def _dropped(self) -> tuple[str, ...]:
         return self.asked.indexes if self.asked.indexes and self._silence() else ()

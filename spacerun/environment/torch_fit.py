@@ -16,6 +16,7 @@ from spacerun.environment import torch_index
 from spacerun.environment.plan import InstallStep
 from spacerun.environment.requirements import Kind, normalize
 from spacerun.environment.resolve import resolve
+from spacerun.environment.store import load
 from spacerun.environment.torch import CPU, FAMILY, TorchChoice, asked_of, card_of, choose_torch, newest_release
 from spacerun.environment.torch_reuse import find_torch, needs_of, reusing
 from spacerun.environment.uv import STAGE
@@ -78,9 +79,9 @@ def fit_torch(
     card = card_of(gpus, report)
     memory = home().cache / "torch" / f"{_digest(plan.key, asdict(card) if card else None, torch_index.base())}.json"
     known = read_json(memory)
-    if known and (not known["silent"] or offline or time.time() - known["asked"] < _RETRY_SECONDS):
-        choice = _remembered(known["choice"])
-    else:
+    choice = _remembered(known["choice"]) if known else None
+    settled = known and (offline or not known["silent"] or _is_young(known) or _is_made(plan, choice))
+    if not settled:
         choice = _choose(plan, lines, card, imports=imports, progress=progress, offline=offline)
         silent = torch_index.wheels(CPU, FAMILY[0], offline=True) is None
         write_json(memory, {"choice": asdict(choice) if choice else None, "silent": silent, "asked": time.time()})
@@ -96,6 +97,15 @@ def fit_torch(
     if choice.warning:
         progress.warn(choice.warning)
     return _applied(plan, choice)
+
+
+def _is_young(known: dict[str, Any]) -> bool:
+    return bool(time.time() - known["asked"] < _RETRY_SECONDS)
+
+
+def _is_made(plan: EnvironmentPlan, choice: TorchChoice | None) -> bool:
+    """Whether the environment is there: better than another one, now that PyTorch's index may answer."""
+    return load((_applied(plan, choice) if choice else plan).key) is not None
 
 
 def _choose(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from spacerun.environment import lock as locking
+from spacerun.environment import lock_writing
 from spacerun.environment.build import build
 from spacerun.environment.lock import LOCK_FILE, locked_plan, read_lock
 from spacerun.errors import ExitCode, PackagesError, RefusedError, UsageError
@@ -74,7 +74,7 @@ def test_writing_the_lock_asks_the_index_for_nothing_and_takes_a_moment(
 ) -> None:
     asked: list[str] = []
     seconds: list[float] = []
-    write = locking.write_lock
+    write = lock_writing.write_lock
 
     def watched(*arguments: Any) -> None:
         index.asked.clear()

@@ -139,6 +139,23 @@ def test_where_the_index_does_not_answer_pypis_wheel_is_taken_and_that_is_said(s
     assert (raised.version, raised.build, raised.overrides) == (
         "2.1.0", "PyPI", ("torch==2.1.0", "torchvision==0.16.0", "torchaudio==2.1.0"),
     )  # fmt: skip
+    assert "the first that does on PyPI: PyTorch's index" in str(raised.warning)
+
+
+def test_an_environment_made_while_the_index_was_silent_is_kept(
+    index: Index, server: TorchServer, space: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_torch(index)
+    monkeypatch.setenv(torch_index.BASE_VARIABLE, server.base)
+    with monkeypatch.context() as away:
+        away.setattr(torch_index, "_listing", lambda _: None)
+        first, _ = fit(space, "brings-torch\n", ())
+        build(first, progress=SilentProgress(), offline=False)
+    monkeypatch.setattr("spacerun.environment.torch_fit._RETRY_SECONDS", 0)
+    monkeypatch.setattr(torch_index, "_RETRY_SECONDS", 0)
+    again, _ = fit(space, "brings-torch\n", ())
+    assert again.key == first.key
+    assert server.asked == []
 
 
 def test_a_silent_index_is_asked_once_in_ten_minutes(server: TorchServer, monkeypatch: pytest.MonkeyPatch) -> None:
