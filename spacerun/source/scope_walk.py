@@ -4,61 +4,51 @@ from __future__ import annotations
 
 import ast
 from functools import cached_property
-from typing import Final, TypeAlias
+from typing import Final
 
+from spacerun.source.binder import Binder, Comprehension
 from spacerun.source.scopes import (
     ANY,
-    SOMETIME,
-    Binding,
     Blocks,
     Definition,
     Entered,
     Function,
     Imported,
     Parameter,
-    Path,
-    Position,
     Receiver,
     Scope,
     Typed,
     Use,
     dotted,
     end,
-)  # fmt: skip
+)
 
-_Comprehension: TypeAlias = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 # Methods that put their argument into a container; of those in the second row it is a container itself.
 _PUT_IN: Final = frozenset({"append", "add", "insert", "appendleft", "setdefault"})
 _PUT_ALL_IN: Final = frozenset({"extend", "update"})
 
 
-class ModuleScopes(ast.NodeVisitor):
+class ModuleScopes(Binder, ast.NodeVisitor):
     """The scopes of one module.
 
     Attributes:
-        module: The outermost scope.
         calls: Every call, with where it stands.
         launches: Every `….launch` that is handed to another function, which may call it.
         passed: Names of variables and attributes that are used other than by a call.
         stars: Modules imported from with `*`.
         imports: Every import, at whatever depth.
         inner: The scope of each lambda and comprehension, by the identity of its node.
-        puts: What is put into containers anywhere, by the last part of the container's name.
     """
 
     def __init__(self, tree: ast.Module, file: str) -> None:
-        self.module = Scope(tree, None, file)
+        super().__init__(Scope(tree, None, file))
         self.calls: list[Use] = []
         self.launches: list[Use] = []
         self.passed: set[str] = set()
         self.stars: list[Imported] = []
         self.imports: list[Imported] = []
         self.inner: dict[int, Scope] = {}
-        self.puts: dict[str, list[Binding]] = {}
         self._called: set[int] = set()
-        self._scope = self.module
-        self._blocks: Blocks = ()
-        self._strings = 0
         self._visit_all(tree.body)
 
     def _visit_all(self, nodes: list[ast.stmt] | list[ast.expr]) -> None:
@@ -71,66 +61,6 @@ class ModuleScopes(ast.NodeVisitor):
             self._blocks += (-id(nodes[0]) if loop else id(nodes[0]),)
             self._visit_all(nodes)
             self._blocks = self._blocks[:-1]
-
-    def _use(self, expression: ast.expr) -> Use:
-        return Use(expression, self._scope, self._blocks, in_string=self._strings > 0)
-
-    def _bind(
-        self,
-        name: str,
-        position: Position,
-        *,
-        value: Use | None = None,
-        path: Path = (),
-        defined: Definition | None = None,
-    ) -> None:
-        scope = self._scope.outer.get(name, self._scope)
-        # From another scope one cannot tell when it happens.
-        blocks = self._blocks if scope is self._scope else SOMETIME
-        scope.bindings.setdefault(name, []).append(Binding(position, blocks, value, path, defined))
-
-    def _bind_target(
-        self,
-        target: ast.expr,
-        position: Position,
-        value: Use | None,
-        path: Path = (),
-        defined: Definition | None = None,
-    ) -> None:
-        if isinstance(target, ast.Name):
-            self._bind(target.id, position, value=value, path=path, defined=defined)
-        elif isinstance(target, ast.Tuple | ast.List):
-            starred = any(isinstance(element, ast.Starred) for element in target.elts)
-            for index, element in enumerate(target.elts):
-                self._bind_target(element, position, None if starred else value, (*path, index))
-        elif isinstance(target, ast.Starred):
-            self._bind_target(target.value, position, None)
-        elif isinstance(target, ast.Attribute):
-            self.visit(target.value)
-            owner, name = self._scope.method_of, dotted(target)
-            if owner and isinstance(target.value, ast.Name) and target.value.id == self._scope.self_name:
-                bound = Binding(position, SOMETIME, value, path, defined)
-                owner.attributes.setdefault(target.attr, []).append(bound)
-            elif name:
-                self._bind(name, position, value=value, path=path, defined=defined)
-        elif isinstance(target, ast.Subscript):
-            self.visit(target)
-            self._put(target.value, value, path)
-        else:
-            self.visit(target)
-
-    def _put(self, container: ast.expr, value: Use | None, path: Path = ()) -> None:
-        """`container[…] = value`, or the like."""
-        name = (dotted(container) or "").rpartition(".")[2]
-        self.puts.setdefault(name, []).append(Binding((0, 0), SOMETIME, value, path))
-
-    def _enter(self, node: Function | ast.Lambda | _Comprehension | ast.ClassDef) -> tuple[Scope, Scope, Blocks]:
-        inner, around, blocks = Scope(node, self._scope, self.module.file), self._scope, self._blocks
-        self._scope, self._blocks = inner, ()
-        return inner, around, blocks
-
-    def _leave(self, around: Scope, blocks: Blocks) -> None:
-        self._scope, self._blocks = around, blocks
 
     def _visit_function(self, node: Function) -> None:
         self._visit_all(node.decorator_list)
@@ -192,7 +122,7 @@ class ModuleScopes(ast.NodeVisitor):
         self._leave(around, blocks)
         self._bind(node.name, end(node), defined=inner)
 
-    def _visit_comprehension(self, node: _Comprehension) -> None:
+    def _visit_comprehension(self, node: Comprehension) -> None:
         inner, around, blocks = self._enter(node)
         for generator in node.generators:
             self._bind_target(generator.target, (node.lineno, node.col_offset), self._use(generator.iter), (ANY,))
