@@ -9,6 +9,7 @@ from spacerun.environment.lock import check_python
 from spacerun.environment.lock_writing import write_lock
 from spacerun.environment.plan import BASE_LAYER
 from spacerun.environment.python import Interpreter, find_python
+from spacerun.environment.requirements import Kind
 from spacerun.environment.store import Environment, clear, folder_of, load, lock_of, save, touch
 from spacerun.environment.torch_reuse import lend
 from spacerun.environment.uv import STAGE, UnresolvableError, free_bytes, no_space, run_uv
@@ -155,7 +156,7 @@ class _Installer:
             doing="The packages could not be installed",
             cwd=self.plan.directory,
             offline=self.offline,
-            variables=_kept_out_of_tree(self.venv.parent),
+            variables=_kept_out_of_tree(self.venv.parent) if _builds_in_tree(step) else None,
             on_line=lambda line: self._tell(step, line),
         )
 
@@ -202,8 +203,15 @@ def _write(file: Path, lines: Iterable[str]) -> Path:
     return file
 
 
+def _builds_in_tree(step: InstallStep) -> bool:
+    return any(line.kind is Kind.LOCAL for line in step.lines)
+
+
 def _kept_out_of_tree(directory: Path) -> dict[str, str]:
-    """Variables that make setuptools leave `build` and `*.egg-info` here instead of in a local package's folder."""
+    """Variables that make setuptools leave `build` and `*.egg-info` here instead of in a local package's folder.
+
+    All that is built by one call of uv shares that folder, and a wheel holds whatever lies in `build/lib`.
+    """
     scratch = directory / "recipe" / "setuptools"
     scratch.mkdir(parents=True, exist_ok=True)
     config = scratch / "distutils.cfg"

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import sys
+import tarfile
 import threading
 import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -97,6 +98,17 @@ class Index:
     def source_only(self, name: str, version: str, *, day: str = "2024-01-01") -> None:
         """Publish a source distribution and no wheel; what is in it never matters."""
         self._publish(f"{name}-{version}.tar.gz", b"not even an archive", day)
+
+    def source(self, name: str, version: str, files: dict[str, str], *, day: str = "2024-01-01") -> None:
+        """Publish a source distribution of `files`."""
+        packed = io.BytesIO()
+        with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+            info = {"PKG-INFO": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"}
+            for path, text in (info | files).items():
+                member = tarfile.TarInfo(f"{name}-{version}/{path}")
+                member.size = len(text.encode())
+                archive.addfile(member, io.BytesIO(text.encode()))
+        self._publish(f"{name}-{version}.tar.gz", packed.getvalue(), day)
 
     def answer(self, path: str) -> tuple[int, str, bytes]:
         parts = path.strip("/").split("/")

@@ -41,6 +41,19 @@ def build_wheel(folder, *_):
     return "slow-1-py3-none-any.whl"
 """
 
+# A package that keeps where its build was told to put things.
+TELLING_BACKEND = """
+import os, zipfile
+def build_wheel(folder, *_):
+    with zipfile.ZipFile(folder + "/lib-1-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("lib.py", f"config = {os.environ.get('DIST_EXTRA_CONFIG')!r}")
+        wheel.writestr("lib-1.dist-info/METADATA", "Metadata-Version: 2.1\\nName: lib\\nVersion: 1\\n")
+        wheel.writestr("lib-1.dist-info/WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
+        wheel.writestr("lib-1.dist-info/RECORD", "")
+    return "lib-1-py3-none-any.whl"
+"""
+IN_TREE = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+
 
 def made(plan: EnvironmentPlan, *, offline: bool = False) -> tuple[Environment, list[str]]:
     progress = SilentProgress()
@@ -50,10 +63,7 @@ def made(plan: EnvironmentPlan, *, offline: bool = False) -> tuple[Environment, 
 def slow_package(space: Path) -> None:
     (space / "slow").mkdir()
     (space / "slow/backend.py").write_text(BACKEND)
-    (space / "slow/pyproject.toml").write_text(
-        '[project]\nname = "slow"\nversion = "1"\n'
-        '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
-    )
+    (space / "slow/pyproject.toml").write_text('[project]\nname = "slow"\nversion = "1"\n' + IN_TREE)
 
 
 def importable(environment: Environment, code: str) -> str:
@@ -182,6 +192,13 @@ def test_two_at_once_make_one_environment(index: Index, space: Path) -> None:
     answers = sorted(process.communicate(timeout=60)[0].strip() for process in both)
     assert answers == ["False", "True"]
     assert len(list(folder_of(plan_for(space).key).glob("venv-*"))) == 1
+
+
+def test_packages_built_from_source_are_not_told_to_share_a_folder(index: Index, space: Path) -> None:
+    # Whatever lies in setuptools' `build/lib` gets into the wheel.
+    index.source("lib", "1", {"backend.py": TELLING_BACKEND, "pyproject.toml": IN_TREE})
+    environment, _ = made(plan_for(space, "lib\n"))
+    assert importable(environment, "import lib; print(lib.config)") == "None"
 
 
 def test_an_environment_whose_python_is_gone_is_made_again(index: Index, space: Path) -> None:
