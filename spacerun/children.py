@@ -58,7 +58,7 @@ def bound(program: str, *arguments: str) -> list[str]:
     """
     if sys.platform != "linux":
         return [program, *arguments]
-    from spacerun.app import exec_bound
+    from spacerun import exec_bound
 
     return [sys.executable, "-I", "-S", exec_bound.__file__, str(os.getpid()), program, *arguments]
 

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from spacerun.diagnosis import Finding
     from spacerun.environment.store import Environment
     from spacerun.errors import SpacerunError
-    from spacerun.pipeline import Located
     from spacerun.progress import Progress
+    from spacerun.stages import Located
 
 _KEPT: Final = 20  # commits of one Space that are remembered
 _FILE: Final = "ladder.json"

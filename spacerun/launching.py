@@ -12,6 +12,7 @@ from spacerun.app.log import last_lines
 from spacerun.diagnosis import explain
 from spacerun.errors import AppCrashedError, PackagesError, ProbeError
 from spacerun.ladder import Attempt, Choice, Limits, Memory
+from spacerun.stages import preparing, starting
 from spacerun.text import one_line
 
 if TYPE_CHECKING:
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 
     from spacerun.diagnosis import Finding
     from spacerun.errors import SpacerunError
-    from spacerun.pipeline import Located, Options, Prepared, Ready
     from spacerun.progress import StageClock
+    from spacerun.stages import Located, Options, Prepared, Ready
 
 _LOG_LINES: Final = 200
 _EXPLAINED: Final = (PackagesError, AppCrashedError, ProbeError)
@@ -39,7 +40,7 @@ def launch(options: Options, clock: StageClock, start: Callable[[Prepared, Ready
     """
     registry.reap_orphans()
     located = pipeline.locate(options, clock)
-    pipeline.provide_system_packages(located, options, clock)
+    preparing.provide_system_packages(located, options, clock)
     climb = _Climb(options, clock, located)
     while not climb.attempt(start):
         pass
@@ -79,7 +80,7 @@ class _Climb:
         try:
             prepared = pipeline.prepare(self.located, self.options, self.clock)
             self.located = prepared.located
-            ready = pipeline.ready(prepared, self.options)
+            ready = starting.ready(prepared, self.options)
             prepared = replace(prepared, attempts=(*self.attempts, self._attempt()))
             start(prepared, ready, self._worked)
         except _EXPLAINED as error:
@@ -97,7 +98,7 @@ class _Climb:
     def _following(self) -> tuple[Located, Choice, Choice] | None:
         """What to try next, its choice and the present one; None where nothing is left."""
         for choice in ladder.next_choices(self.attempts, self.limits):
-            located = pipeline.replan(
+            located = preparing.replan(
                 self.asked,
                 self.options,
                 self.clock,

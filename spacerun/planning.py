@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spacerun import hub
 from spacerun.environment.lock_writing import lock_text
 from spacerun.environment.python import find_python
 from spacerun.environment.resolve import Resolution, ResolvedPackage, resolve
@@ -16,16 +15,18 @@ from spacerun.environment.store import load
 from spacerun.environment.system import SystemPackages, read_system_packages
 from spacerun.errors import PrerequisiteError, RefusedError
 from spacerun.paths import write_atomic
-from spacerun.pipeline import Located, Options, check_gpus, export_lock, fitted, locate
+from spacerun.pipeline import locate
 from spacerun.report import located_data
 from spacerun.source.patch import unified_diff
 from spacerun.space.lfs import still_pointers
+from spacerun.stages.preparing import check_gpus, export_lock, fitted
 from spacerun.text import one_line
 
 if TYPE_CHECKING:
     from spacerun.environment.python import Interpreter
     from spacerun.gpu.devices import Device, DeviceReport
     from spacerun.progress import StageClock
+    from spacerun.stages import Located, Options
 
 # Installed files take about three times the bytes of their wheels (measured on Gradio 4 and 6 environments).
 _UNPACKED = 3
@@ -90,17 +91,16 @@ def plan(options: Options, clock: StageClock, *, build: bool = False) -> Planned
         build: Build what can only be known so; that runs strangers' code.
     """
     located = locate(options, clock)
-    offline = options.offline or hub.is_offline()
-    devices, gpus = check_gpus(options, clock)
-    located = fitted(located, (devices, gpus), options, clock)
-    packages = _packages(located, clock, build=build, offline=offline)
+    checked = check_gpus(options, clock)
+    located = fitted(located, checked, options, clock)
+    packages = _packages(located, clock, build=build, offline=options.is_offline)
     if options.lock:
         _export_lock(located, packages, options.lock, clock)
     return Planned(
         located=located,
         packages=packages,
-        devices=devices,
-        gpus=gpus,
+        devices=checked.devices,
+        gpus=checked.gpus,
         system_packages=read_system_packages(located.checkout.directory),
         large_file_bytes=sum(pointer.size for pointer in still_pointers(located.checkout)),
         diff="".join(map(unified_diff, located.source.edits)),

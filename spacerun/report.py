@@ -11,7 +11,7 @@ from spacerun.source.hook_files import read_launched
 if TYPE_CHECKING:
     from spacerun.app.spec import AppRecord
     from spacerun.environment.torch import TorchChoice
-    from spacerun.pipeline import Located, Prepared
+    from spacerun.stages import Located, Prepared
 
 
 def located_data(located: Located) -> dict[str, Any]:

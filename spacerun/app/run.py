@@ -12,7 +12,8 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
-from spacerun.app import exec_bound, ports, processes, readiness, registry, share
+from spacerun import exec_bound
+from spacerun.app import ports, processes, readiness, registry, share
 from spacerun.app.log import AppLog
 from spacerun.app.spec import AppRecord
 from spacerun.errors import AppCrashedError, ShareError, SpacerunError

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from rich.panel import Panel
 
     from spacerun.app.spec import AppRecord
-    from spacerun.pipeline import Prepared, Ready
     from spacerun.progress import StageClock
+    from spacerun.stages import Prepared, Ready
 
 
 def launch(
@@ -58,11 +58,12 @@ def launch(
     with Session("launch", as_json=json_output, quiet=quiet, verbose=verbose) as session:
         from functools import partial
 
-        from spacerun import launching, pipeline
+        from spacerun import launching
         from spacerun.app.variables import given_variables
         from spacerun.progress import StageClock
+        from spacerun.stages import Options
 
-        options = pipeline.Options(
+        options = Options(
             space=space,
             share=share or require_share,
             require_share=require_share,

@@ -40,9 +40,9 @@ def plan(
     with Session("plan", as_json=json_output, quiet=quiet, verbose=verbose) as session:
         from rich.syntax import Syntax
 
-        from spacerun.pipeline import Options
         from spacerun.planning import plan as make_plan
         from spacerun.progress import StageClock
+        from spacerun.stages import Options
 
         clock = StageClock(session.progress)
         options = Options(

@@ -11,8 +11,10 @@ import filelock  # noqa: F401 - what the room imports late is imported here once
 import git  # noqa: F401
 import huggingface_hub.hf_api  # noqa: F401
 
-from spacerun import editing
-from spacerun.app import exec_bound  # noqa: F401
+from spacerun import (
+    editing,
+    exec_bound,  # noqa: F401
+)
 from spacerun.progress import SilentProgress
 from spacerun.space.checkout import check_out
 from spacerun.space.find import find, remember

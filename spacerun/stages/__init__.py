@@ -1,0 +1,103 @@
+"""What the stages of a launch hand to one another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from spacerun import hub
+from spacerun.environment.system import Consent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from spacerun.app.spec import AppSpec
+    from spacerun.editing import SourceEdit
+    from spacerun.environment.as_of import Evidence
+    from spacerun.environment.decision import Wanted
+    from spacerun.environment.plan import EnvironmentPlan
+    from spacerun.environment.store import Environment
+    from spacerun.gpu.devices import Device, DeviceReport
+    from spacerun.ladder import Attempt
+    from spacerun.space.card import SpaceCard
+    from spacerun.space.find import FoundSpace
+    from spacerun.space.tree import Checkout
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the user asked for; see `spacerun launch --help`."""
+
+    space: str
+    share: bool = True
+    require_share: bool = False
+    host: str = "127.0.0.1"
+    port: int | None = None
+    gpu: str = "auto"
+    python: str | None = None
+    as_of: str = "auto"
+    lock: Path | None = None
+    locked: Path | None = None
+    reuse_torch: bool = True
+    packages: tuple[str, ...] = ()
+    variables: Mapping[str, str] = field(default_factory=dict)
+    pass_token: bool = False
+    directory: Path | None = None
+    timeout_seconds: float | None = None
+    system_packages: Consent = Consent.ASK
+    confirm: Callable[[str], bool | None] | None = None
+    attempts: int = 3
+    offline: bool = False
+
+    @property
+    def is_offline(self) -> bool:
+        """Whether the network is left alone, by the option or by the user's own setting."""
+        return self.offline or hub.is_offline()
+
+
+@dataclass(frozen=True)
+class Checked:
+    """The GPUs of this machine.
+
+    Attributes:
+        devices: All of them.
+        gpus: Those that the app will see.
+    """
+
+    devices: DeviceReport
+    gpus: tuple[Device, ...]
+
+
+@dataclass(frozen=True)
+class Located:
+    """A Space whose small files are here, and all that can be decided from them."""
+
+    name: str
+    found: FoundSpace | None
+    checkout: Checkout
+    card: SpaceCard
+    source: SourceEdit
+    wanted: Wanted
+    evidence: Evidence
+    environment_plan: EnvironmentPlan
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A Space that is ready to start."""
+
+    located: Located
+    environment: Environment
+    devices: DeviceReport
+    gpus: tuple[Device, ...]
+    source: SourceEdit
+    attempts: tuple[Attempt, ...] = ()
+
+
+@dataclass(frozen=True)
+class Ready:
+    """What to start, and the variables to start it with, which may be secret."""
+
+    spec: AppSpec
+    variables: dict[str, str]
