@@ -10,8 +10,9 @@ from spacerun import ladder, pipeline
 from spacerun.app import registry
 from spacerun.app.log import last_lines
 from spacerun.diagnosis import explain
-from spacerun.errors import AppCrashedError, PackagesError, ProbeError
+from spacerun.errors import AppCrashedError, PackagesError, ProbeError, SpacerunError
 from spacerun.ladder import Attempt, Choice, Limits, Memory
+from spacerun.report import located_data, prepared_data
 from spacerun.stages import preparing, starting
 from spacerun.text import one_line
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from spacerun.diagnosis import Finding
-    from spacerun.errors import SpacerunError
     from spacerun.progress import StageClock
     from spacerun.stages import Located, Options, Prepared, Ready
 
@@ -75,6 +75,7 @@ class _Climb:
 
     def attempt(self, start: Callable[[Prepared, Ready, Callable[[], None]], None]) -> bool:
         """Try the present choice; False if it failed and another one is at hand."""
+        prepared: Prepared | None = None
         ready: Ready | None = None
         self._tried.add(self.located.environment_plan.key)
         try:
@@ -83,7 +84,11 @@ class _Climb:
             ready = starting.ready(prepared, self.options)
             prepared = replace(prepared, attempts=(*self.attempts, self._attempt()))
             start(prepared, ready, self._worked)
-        except _EXPLAINED as error:
+        except SpacerunError as error:
+            known = prepared_data(prepared) if prepared else located_data(self.located)
+            error.data = known | error.data
+            if not isinstance(error, _EXPLAINED):
+                raise
             self.clock.progress.finish(error.stage or "start", "", 0.0)
             findings = explain(_log(error), error)
             self.attempts.append(self._attempt(error, findings))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import sys
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -26,7 +27,6 @@ from tests.environment.conftest import BUILDER, Index
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from spacerun.errors import SpacerunError
     from tests.hub import Hub
@@ -227,6 +227,9 @@ def test_attempts_bound_the_climb_and_the_failure_is_explained(hub: Hub, hub_com
     assert done.error["message"].endswith("huggingface_hub 1.0 removed HfFolder, which Gradio 4.9 to 5.7 imports.")
     assert done.error["hint"].startswith("What helps: take huggingface_hub below 1.0 (https://")
     data = done.document["data"]
+    assert (data["space"], data["rung"]) == ("owner/old", "as-of")
+    assert Path(data["directory"], "app.py").is_file()
+    assert Path(data["environment"]).is_dir()
     assert data["diagnosis"][0].keys() == {"id", "cause", "remedy", "source"}
     assert data["diagnosis"][0]["id"] == "hf-folder"
     assert rungs(data) == [("as-of", "app_crashed")]
