@@ -103,19 +103,40 @@ def read_json(path: Path) -> Any:  # noqa: ANN401
         return None
 
 
+def machine_folder() -> Path:
+    """A folder of this user for what belongs to the machine, such as its ports, whatever `SPACERUN_HOME` says.
+
+    `$XDG_RUNTIME_DIR` (XDG Base Directory Specification), else the folder for temporary files; there, one that is not
+    this user's alone is not used.
+    """
+    import stat
+    import tempfile
+
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    folder = Path(runtime, "spacerun") if runtime else Path(tempfile.gettempdir(), f"spacerun-{os.getuid()}")
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        status = folder.lstat()
+    except OSError:
+        return home().locks
+    mine = stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & 0o022
+    return folder if mine else home().locks
+
+
 @contextmanager
-def locked(name: str, *, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
+def locked(name: str, *, folder: Path | None = None, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
     """Hold the lock `name` between all spacerun processes of this user.
 
     The operating system releases it when its holder dies, however it dies.
 
     Args:
         name: Name of the lock: letters, digits, `.`, `_` and `-`.
+        folder: Where the lock lies; default: with those of this home.
         on_wait: Called once if another process holds the lock.
     """
     import filelock
 
-    folder = home().locks
+    folder = folder or home().locks
     folder.mkdir(parents=True, exist_ok=True)
     lock = filelock.FileLock(folder / f"{name}.lock")
     try:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from spacerun.paths import home, locked, read_json, tree_bytes, write_atomic, write_json
+from spacerun.paths import home, locked, machine_folder, read_json, tree_bytes, write_atomic, write_json
 
 
 @pytest.fixture(autouse=True)
@@ -169,3 +169,23 @@ def test_tree_bytes_counts_hard_links_once_and_follows_no_links(tmp_path: Path) 
     (folder / "link").symlink_to(outside)
     assert tree_bytes(folder) < once + 10_000
     assert tree_bytes(tmp_path / "missing") == 0
+
+
+def test_the_machines_folder_is_one_for_all_homes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    folders = set()
+    for name in ("one", "two"):
+        monkeypatch.setenv("SPACERUN_HOME", str(tmp_path / name))
+        folders.add(machine_folder())
+    assert folders == {tmp_path / "spacerun"}
+    assert (tmp_path / "spacerun").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_machines_folder_that_others_can_write_to_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    monkeypatch.setenv("SPACERUN_HOME", str(tmp_path / "home"))
+    (tmp_path / "spacerun").mkdir()
+    (tmp_path / "spacerun").chmod(0o777)
+    assert machine_folder() == tmp_path / "home" / "cache" / "locks"

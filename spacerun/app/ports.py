@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from spacerun.app import processes, registry
 from spacerun.errors import UsageError
-from spacerun.paths import home, locked, read_json, write_json
+from spacerun.paths import locked, machine_folder, read_json, write_json
 from spacerun.text import one_line
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def allocate_port(host: str, asked: int | None) -> int:
         raise UsageError(
             f"{asked} is not a port.", hint=f"Ports are numbers from 1 to {_LAST_PORT}: --port {DEFAULT_PORT}"
         )
-    with locked("ports"):
+    with locked("ports", folder=machine_folder()):
         taken = _reservations()
         for port in range(DEFAULT_PORT, _LAST_PORT + 1) if asked is None else (asked,):
             if str(port) not in taken and _can_bind(host, port):
@@ -49,7 +49,7 @@ def allocate_port(host: str, asked: int | None) -> int:
 
 def release_port(port: int) -> None:
     """Let other launches have `port`, which this process had allocated."""
-    with locked("ports"):
+    with locked("ports", folder=machine_folder()):
         taken = _reservations()
         if taken.get(str(port), (None,))[0] == os.getpid():
             del taken[str(port)]
@@ -57,7 +57,7 @@ def release_port(port: int) -> None:
 
 
 def _file() -> Path:
-    return home().locks / "ports.json"
+    return machine_folder() / "ports.json"
 
 
 def _reservations() -> dict[str, list[float]]:
