@@ -199,9 +199,13 @@ def _tagged(name: str) -> frozenset[int] | None:
 def _fitting(tags: str) -> frozenset[int]:
     from packaging.tags import parse_tag
 
+    try:
+        known = parse_tag(tags)
+    except ValueError:  # an index holds names that no installer takes
+        return frozenset()
     return frozenset(
         minor
-        for tag in parse_tag(tags)
+        for tag in known
         if _PLATFORM.fullmatch(tag.platform)
         for minor in _of_tag(tag.interpreter, tag.abi)
     )

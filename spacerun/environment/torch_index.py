@@ -65,14 +65,14 @@ def wheels(build: str, project: str, *, offline: bool) -> dict[str, str] | None:
 def fitting(names: Iterable[str], version: str, minor: int) -> str | None:
     """The wheel among `names` of `version`, local part included, that fits Python 3.`minor` on this machine."""
     from packaging.tags import platform_tags
-    from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+    from packaging.utils import parse_wheel_filename
 
     platforms = list(platform_tags())
     best: tuple[int, str] | None = None
     for name in names:
         try:
             _, found, _, tags = parse_wheel_filename(name)
-        except InvalidWheelFilename:
+        except ValueError:  # not a wheel, or with tags that no installer takes
             continue
         if str(found) != version:
             continue

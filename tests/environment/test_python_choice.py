@@ -188,3 +188,8 @@ def test_other_pythons_parse_isolated_and_run_nothing(
     assert parses == python_syntax.Parses("app.py", frozenset({other}))
     assert [command[1] for command in asked if "ast.parse" in command[3]] == ["-I"]
     assert not marker.exists()
+
+
+def test_a_wheel_with_tags_that_mean_nothing_is_passed_over() -> None:
+    names = ["odd-1.0-py3--any.whl", "odd-1.0-cp311.-cp311-any.whl", "odd-1.0-py3-none-any.whl"]
+    assert published((name, None) for name in names) == published([("odd-1.0-py3-none-any.whl", None)])
