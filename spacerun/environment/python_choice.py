@@ -204,10 +204,7 @@ def _fitting(tags: str) -> frozenset[int]:
     except ValueError:  # an index holds names that no installer takes
         return frozenset()
     return frozenset(
-        minor
-        for tag in known
-        if _PLATFORM.fullmatch(tag.platform)
-        for minor in _of_tag(tag.interpreter, tag.abi)
+        minor for tag in known if _PLATFORM.fullmatch(tag.platform) for minor in _of_tag(tag.interpreter, tag.abi)
     )
 
 
