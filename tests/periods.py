@@ -115,6 +115,7 @@ PERIODS = (
     Period("gradio", "6.31.0", "2026-11-15"),
     Period("streamlit", "1.10.0", "2022-06-02"),
     Period("streamlit", "1.40.0", "2024-11-06"),
+    Period("streamlit", "1.67.0", "2026-11-05"),
 )
 
 
