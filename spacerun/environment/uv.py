@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 STAGE: Final = "environment"
 
 _PREFIXES_DROPPED: Final = ("GIT_", "PYTHON", "CONDA", "VIRTUAL_ENV", "SPACERUN_", "HF_", "HUGGING", "__PYVENV")
-# uv settings that would make it install somewhere else than told.
+# uv settings that would make it install somewhere else than told, and the width at which it would break its lines.
 _UV_DROPPED: Final = frozenset({
     "UV_PYTHON", "UV_SYSTEM_PYTHON", "UV_BREAK_SYSTEM_PACKAGES", "UV_PROJECT", "UV_PROJECT_ENVIRONMENT",
-    "UV_WORKING_DIR", "UV_WORKING_DIRECTORY", "UV_COMPILE_BYTECODE",
+    "UV_WORKING_DIR", "UV_WORKING_DIRECTORY", "UV_COMPILE_BYTECODE", "COLUMNS",
 })  # fmt: skip
 _TRUST_ANCHORS: Final = frozenset({"GIT_SSL_CAINFO", "GIT_SSL_CAPATH"})
 _SECRET = re.compile(r"TOKEN|SECRET|PASSW|CREDENTIAL|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY", re.IGNORECASE)

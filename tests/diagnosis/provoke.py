@@ -243,7 +243,8 @@ def provoke(provocation: Provocation, folder: Path) -> str:
     """
     venv = folder / "env"
     python = venv / "bin" / "python"
-    variables = {name: value for name, value in os.environ.items() if not name.endswith("KEY")}
+    # uv breaks its lines at COLUMNS; spacerun runs it without (environment/uv.py).
+    variables = {name: value for name, value in os.environ.items() if not name.endswith("KEY") and name != "COLUMNS"}
     variables |= {"HOME": str(folder), "UV_CACHE_DIR": _cache(), "NO_COLOR": "1", "GRADIO_ANALYTICS_ENABLED": "False"}
     found = find_python(provocation.python, required=True, offline=False, progress=SilentProgress())
     _run([find_uv(), "venv", "-q", venv, "--python", found.path], folder, variables)

@@ -18,5 +18,7 @@ if TYPE_CHECKING:
     [pytest.param(p, marks=pytest.mark.slow if p.slow else pytest.mark.environment, id=p.name) for p in PROVOCATIONS],
 )
 def test_a_provoked_breakage_is_explained(provocation: Provocation, tmp_path: Path) -> None:
-    findings = explain(provoke(provocation, tmp_path).splitlines())
+    said = provoke(provocation, tmp_path)
+    findings = explain(said.splitlines())
+    assert findings, said
     assert findings[0].id == provocation.finds

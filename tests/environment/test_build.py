@@ -289,7 +289,7 @@ def test_the_state_file_is_written_last(index: Index, space: Path) -> None:
     assert json.loads((environment.directory / STATE_FILE).read_text())["python_version"] == environment.python_version
 
 
-def wait_for(condition: object, seconds: float = 30) -> None:
+def wait_for(condition: object, seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while not condition():  # type: ignore[operator]
         assert time.monotonic() < deadline, "it did not happen in time"

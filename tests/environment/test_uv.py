@@ -57,7 +57,7 @@ def test_the_child_sees_neither_secrets_nor_another_environment(monkeypatch: pyt
     dropped = {
         "GIT_DIR", "GIT_WORK_TREE", "VIRTUAL_ENV", "CONDA_PREFIX", "PYTHONPATH", "PYTHONHOME", "PYTHONSAFEPATH",
         "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "OPENAI_API_KEY", "AWS_SECRET_ACCESS_KEY", "DB_PASSWORD", "SPACERUN_HOST",
-        "UV_PYTHON", "UV_SYSTEM_PYTHON", "UV_PROJECT", "UV_PUBLISH_TOKEN",
+        "UV_PYTHON", "UV_SYSTEM_PYTHON", "UV_PROJECT", "UV_PUBLISH_TOKEN", "COLUMNS",
     }  # fmt: skip
     for name in kept | dropped:
         monkeypatch.setenv(name, "x")
