@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from spacerun.environment.lock import check_python
@@ -143,7 +144,21 @@ class _Installer:
             )
 
     def install(self, step: InstallStep) -> None:
-        """Install `step`."""
+        """Install `step`.
+
+        What shares a step with a local package comes first and by itself: packages that uv builds while setuptools is
+        pointed away from the tree would find each other's files.
+        """
+        local = [line for line in step.lines if line.kind is Kind.LOCAL]
+        if not local:
+            self._install(step)
+            return
+        others = tuple(line for line in step.lines if line.kind is not Kind.LOCAL)
+        if any(line.kind is not Kind.OPTION for line in others):
+            self._install(replace(step, name=f"{step.name} but local packages", lines=others))
+        self._install(step, variables={"UV_CONCURRENT_BUILDS": "1", **_kept_out_of_tree(self.venv.parent)})
+
+    def _install(self, step: InstallStep, variables: dict[str, str] | None = None) -> None:
         files = self.venv.parent / "recipe"
         files.mkdir(exist_ok=True)
         run_uv(
@@ -156,7 +171,7 @@ class _Installer:
             doing="The packages could not be installed",
             cwd=self.plan.directory,
             offline=self.offline,
-            variables=_kept_out_of_tree(self.venv.parent) if _builds_in_tree(step) else None,
+            variables=variables,
             on_line=lambda line: self._tell(step, line),
         )
 
@@ -201,10 +216,6 @@ def _stem(step: InstallStep) -> str:
 def _write(file: Path, lines: Iterable[str]) -> Path:
     file.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     return file
-
-
-def _builds_in_tree(step: InstallStep) -> bool:
-    return any(line.kind is Kind.LOCAL for line in step.lines)
 
 
 def _kept_out_of_tree(directory: Path) -> dict[str, str]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from spacerun.environment.requirements import Line
 
 # Part of every key: raised when the same plan would be built differently.
-RECIPE: Final = 3
+RECIPE: Final = 4
 
 # Settings of uv that change what gets installed.
 _UV_SETTINGS: Final = (

@@ -194,10 +194,14 @@ def test_two_at_once_make_one_environment(index: Index, space: Path) -> None:
     assert len(list(folder_of(plan_for(space).key).glob("venv-*"))) == 1
 
 
-def test_packages_built_from_source_are_not_told_to_share_a_folder(index: Index, space: Path) -> None:
+@pytest.mark.parametrize("requirements", ["lib\n", "./slow\nlib\n"], ids=["alone", "beside a local package"])
+def test_packages_built_from_source_are_not_told_to_share_a_folder(
+    index: Index, space: Path, requirements: str
+) -> None:
     # Whatever lies in setuptools' `build/lib` gets into the wheel.
     index.source("lib", "1", {"backend.py": TELLING_BACKEND, "pyproject.toml": IN_TREE})
-    environment, _ = made(plan_for(space, "lib\n"))
+    slow_package(space)
+    environment, _ = made(plan_for(space, requirements))
     assert importable(environment, "import lib; print(lib.config)") == "None"
 
 
