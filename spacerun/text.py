@@ -12,6 +12,7 @@ _UNSAFE = re.compile(
 # What a file name that is not UTF-8 decodes to (PEP 383); a terminal cannot be sent it.
 _UNDECODABLE = re.compile("[\ud800-\udfff]")
 _TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{8,}\b")
+_SECRET = re.compile(r"TOKEN|SECRET|PASSW|CREDENTIAL|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY", re.IGNORECASE)
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
 
 
@@ -34,3 +35,8 @@ def size(count: int) -> str:
             return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
         value /= 1024
     return f"{value:.1f} TiB"
+
+
+def names_secret(variable: str) -> bool:
+    """Whether an environment variable of this name is likely to hold a secret."""
+    return _SECRET.search(variable) is not None

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spacerun.errors import UsageError
+from spacerun.text import names_secret
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,7 +23,6 @@ _PREFIXES = (
     "DIFFUSERS_", "OMP_", "MKL_", "OPENBLAS_", "NUMEXPR_", "HF_", "HUGGINGFACE_",
 )  # fmt: skip
 _PROXIES = frozenset({"http_proxy", "https_proxy", "no_proxy", "all_proxy"})
-_SECRET = re.compile(r"TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY", re.IGNORECASE)
 # Inherited, these would make the app believe that it runs on Hugging Face: Gradio then refuses to share, and
 # `spaces` looks for ZeroGPU (gradio `utils.get_space`, spaces `config.py`).
 _NEVER = frozenset({"SPACE_ID", "SYSTEM", "SPACES_ZERO_GPU"})
@@ -129,4 +129,4 @@ def _assignment(text: str, where: str) -> tuple[str, str]:
 def _is_passed_on(name: str) -> bool:
     if name in _NAMES or name.lower() in _PROXIES:
         return True
-    return name.startswith(_PREFIXES) and name not in _NEVER and not _SECRET.search(name)
+    return name.startswith(_PREFIXES) and name not in _NEVER and not names_secret(name)

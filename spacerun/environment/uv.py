@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from spacerun.children import child
 from spacerun.errors import PackagesError, PrerequisiteError, SpacerunError
-from spacerun.text import one_line, printable, size
+from spacerun.text import names_secret, one_line, printable, size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,7 +28,6 @@ _UV_DROPPED: Final = frozenset({
     "UV_WORKING_DIR", "UV_WORKING_DIRECTORY", "UV_COMPILE_BYTECODE", "COLUMNS",
 })  # fmt: skip
 _TRUST_ANCHORS: Final = frozenset({"GIT_SSL_CAINFO", "GIT_SSL_CAPATH"})
-_SECRET = re.compile(r"TOKEN|SECRET|PASSW|CREDENTIAL|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY", re.IGNORECASE)
 
 # What git may do for a `git+` requirement: http and https always; ssh and local files only where the
 # requirement itself (or the user's own `insteadOf`) says so, never from a submodule (CVE-2022-39253).
@@ -96,7 +95,7 @@ def clean_environment() -> dict[str, str]:
 def _is_kept(name: str) -> bool:
     if name in _TRUST_ANCHORS or name.startswith("UV_INDEX"):
         return True
-    return not (name.startswith(_PREFIXES_DROPPED) or name in _UV_DROPPED or _SECRET.search(name))
+    return not (name.startswith(_PREFIXES_DROPPED) or name in _UV_DROPPED or names_secret(name))
 
 
 def _configured_by() -> Path:

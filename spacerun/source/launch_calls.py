@@ -33,13 +33,11 @@ class Argument:
         span: Where the value stands, parentheses around it excluded.
         literal: Whether it is a constant, `constant`.
         constant: Its value if it is one.
-        droppable: Whether evaluating it leaves nothing behind that later code may need.
     """
 
     span: Span
     literal: bool
     constant: object
-    droppable: bool
 
 
 @dataclass(frozen=True)
@@ -196,7 +194,7 @@ def _written_out(value: ast.expr) -> dict[str, ast.expr]:
 
 def _argument(source: PythonText, value: ast.expr) -> Argument:
     constant = value.value if isinstance(value, ast.Constant) else None
-    return Argument(source.span(value), isinstance(value, ast.Constant), constant, _droppable(value))
+    return Argument(source.span(value), isinstance(value, ast.Constant), constant)
 
 
 def _droppable(value: ast.expr) -> bool:

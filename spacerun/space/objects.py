@@ -64,12 +64,6 @@ def store(pointer: Pointer, arrived: Path) -> None:
     arrived.replace(target)
 
 
-def forget_arrived(arriving: Path) -> None:
-    """Remove a folder in which objects arrive, unless something unfinished is in it."""
-    if not any((arriving / "incomplete").iterdir()):
-        shutil.rmtree(arriving, ignore_errors=True)
-
-
 def received(arriving: Path, pointers: Iterable[Pointer]) -> int:
     """Bytes of `pointers` that are on this disk, complete or not."""
     total = 0

@@ -222,7 +222,7 @@ def test_what_the_user_has_configured_for_the_hub_is_passed_over(hub: Hub, machi
         {"data/out": "../../secret"},
         {"out": "data/../../secret"},
         {"out": "./.././secret"},
-        {"deep/er/root": "../..", "out": "deep/er/root/../secret"},
+        {"deep/er/base": "../..", "out": "deep/er/base/../secret"},
         {"a": "data", "out": "a/../../secret"},
         {"a": "b", "b": "../secret"},
     ],
