@@ -35,6 +35,27 @@ def whoami(caller: Caller) -> Response:
     )
 
 
+def search_models(repos: Sequence[Repo], request: Request) -> Response:
+    """Answer `GET /api/models?search=&sort=&limit=`: ids that hold the text, the most downloaded first."""
+    wanted = request.parameters.get("search", [""])[-1].lower()
+    rows = [
+        {
+            "_id": repo.id,
+            "id": repo.id,
+            "modelId": repo.id,
+            "private": repo.private,
+            "gated": "manual" if repo.gated else False,
+            "downloads": repo.info.get("downloads", 0),
+            "likes": repo.info.get("likes", 0),
+            "tags": [],
+        }
+        for repo in repos
+        if wanted in repo.id.lower()
+    ]
+    page, headers = _page(sorted(rows, key=lambda row: -row["downloads"]), request, _PAGE)
+    return Response.json(page, headers=headers)
+
+
 def repository(repo: Repo, action: str, argument: str, path: str, request: Request, cdn: Cdn) -> Response:
     """Answer `/api/{kind}s/{id}[/action[/argument[/path]]]`.
 

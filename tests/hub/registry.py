@@ -77,6 +77,11 @@ class Registry:
             raise HubError(403, message, "GatedRepo")
         return repo
 
+    def readable(self, kind: Kind, caller: Caller) -> list[Repo]:
+        """The repositories of a kind that `caller` may know of."""
+        repos = (repo for (of, _), repo in self.repos.items() if of == kind)
+        return [repo for repo in repos if not repo.private or caller.user in {repo.id.split("/")[0], *repo.readers}]
+
     def by_subdomain(self, name: str) -> str | None:
         """The Space that `https://NAME.hf.space` shows."""
         for kind, repo_id in self.repos:

@@ -28,6 +28,7 @@ _PAGE = rf"/(?:(?P<kind>spaces|datasets)/)?{_ID}"
 _FILE = re.compile(rf"{_PAGE}/(?P<action>resolve|raw)/{_REVISION}/(?P<path>.+)")
 _GIT = re.compile(rf"{_PAGE}/(?P<action>info/refs|git-upload-pack|git-receive-pack)")
 _LFS = re.compile(rf"{_PAGE}/info/lfs/(?P<action>objects/batch|locks/verify)")
+_SEARCH = re.compile(r"/api/models")
 _BY_SUBDOMAIN = re.compile(r"/api/spaces/by-subdomain/(?P<name>[^/]+)")
 
 
@@ -69,6 +70,8 @@ class Router:
             return Response.text("<!doctype html><title>Loopback Hub</title>", kind="text/html; charset=utf-8")
         if request.path == "/api/whoami-v2":
             return api.whoami(caller)
+        if _SEARCH.fullmatch(request.path):
+            return api.search_models(self.registry.readable("model", caller), request)
         if match := _BY_SUBDOMAIN.fullmatch(request.path):
             found = self.registry.by_subdomain(match["name"])
             repo = self.registry.find("space", found or match["name"], caller)

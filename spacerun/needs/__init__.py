@@ -1,0 +1,1 @@
+"""What the code of a Space loads and needs: models, memory, secrets, places."""
