@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from spacerun.paths import write_atomic, write_json
 
-_HOOK = Path(__file__).parent / "hook" / "sitecustomize.py"
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_HOOK = Path(__file__).parent / "hook"
+_MODELS = ("models.json", "spacerun_models.py")
 _REPORT = "launched.jsonl"
 # The app can write into its report: read no more of it than a real one could fill, in bytes.
 _REPORT_LIMIT = 1 << 20
@@ -24,12 +28,14 @@ class HookSettings:
         host: Address in place of any `server_name` that the code gives; None leaves it.
         port: Port in place of any `server_port` that the code gives; None leaves it.
         spare: Port in place of a `server_port` in the code that something else listens on.
+        models: Models to fetch in place of those that the code names.
     """
 
     share: bool | None
     host: str | None
     port: int | None = None
     spare: int | None = None
+    models: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -67,8 +73,15 @@ def install_hook(folder: Path, settings: HookSettings) -> Path:
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / _REPORT).unlink(missing_ok=True)
-    write_json(folder / "launch.json", asdict(settings))
-    write_atomic(folder / "sitecustomize.py", _HOOK.read_bytes())
+    launch = asdict(settings)
+    models = launch.pop("models")
+    write_json(folder / "launch.json", launch)
+    for name in _MODELS:
+        (folder / name).unlink(missing_ok=True)
+    if models:
+        write_json(folder / "models.json", models)
+        write_atomic(folder / "spacerun_models.py", (_HOOK / "spacerun_models.py").read_bytes())
+    write_atomic(folder / "sitecustomize.py", (_HOOK / "sitecustomize.py").read_bytes())
     return folder.absolute()
 
 

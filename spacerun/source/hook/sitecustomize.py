@@ -12,6 +12,8 @@ It runs inside the Space, on Python 3.7 and later: standard library only.
     port   number in place of any `server_port` that the code gives
     spare  number in place of a `server_port` that something else listens on
 
+Where models are replaced, `models.json` and `spacerun_models.py` stand here too: see there.
+
 Once an app is launched, one line is added to `launched.jsonl`: its URLs, the `share` it got, what was changed, and
 where it was called. They are complete in every Gradio just before `launch` blocks its thread, which it does by
 `self.block_thread()`, or else when it returns: so both are wrapped, and nothing of how Gradio makes its tunnel.
@@ -24,6 +26,18 @@ FOLDER = os.path.dirname(__file__)
 # Gradio 2.9 has `launch` in a mix-in, 3.0 to today in Blocks.
 CLASSES = {"gradio.launchable": "Launchable", "gradio.blocks": "Blocks"}
 MARK = "__launch_settings__"
+# Whatever turns a model's name into an address; `FETCHING` in spacerun_models.py says what of it.
+FETCHING = (
+    "huggingface_hub.file_download",
+    "huggingface_hub._snapshot_download",
+    "huggingface_hub.snapshot_download",
+    "huggingface_hub.hf_api",
+    "transformers.file_utils",
+    "transformers.utils.hub",
+)
+PATCHED = set(CLASSES)
+if os.path.exists(os.path.join(FOLDER, "models.json")):
+    PATCHED.update(FETCHING)
 
 
 class Finder:
@@ -33,7 +47,7 @@ class Finder:
 
     @classmethod
     def find_spec(cls, name, path=None, target=None):
-        if name not in CLASSES or name in cls.busy:
+        if name not in PATCHED or name in cls.busy:
             return None
         cls.busy.add(name)  # another app's hook may ask all finders too, this one among them
         try:
@@ -62,7 +76,12 @@ def patch_after(loader, name):
             loader.exec_module = before
         loader.exec_module(module)
         try:
-            patch(getattr(module, CLASSES[name], None), module)
+            if name in CLASSES:
+                patch(getattr(module, CLASSES[name], None), module)
+            else:
+                import spacerun_models
+
+                spacerun_models.patch(module, FOLDER)
         except Exception as error:
             report({"problem": repr(error)})
 
