@@ -27,11 +27,13 @@ class Binder(ast.NodeVisitor):
     Attributes:
         module: The outermost scope.
         puts: What is put into containers anywhere, by the last part of the container's name.
+        scopes: All scopes, the module's own first.
     """
 
     def __init__(self, module: Scope) -> None:
         self.module = module
         self.puts: dict[str, list[Binding]] = {}
+        self.scopes = [module]
         self._scope = module
         self._blocks: Blocks = ()
         self._strings = 0
@@ -90,6 +92,7 @@ class Binder(ast.NodeVisitor):
 
     def _enter(self, node: Function | ast.Lambda | Comprehension | ast.ClassDef) -> tuple[Scope, Scope, Blocks]:
         inner, around, blocks = Scope(node, self._scope, self.module.file), self._scope, self._blocks
+        self.scopes.append(inner)
         self._scope, self._blocks = inner, ()
         return inner, around, blocks
 

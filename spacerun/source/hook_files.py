@@ -20,6 +20,14 @@ _REPORT_LIMIT = 1 << 20
 
 
 @dataclass(frozen=True)
+class FetchedModel:
+    """A model to fetch; `revision` where the code asks for none in particular, None for the newest."""
+
+    id: str
+    revision: str | None = None
+
+
+@dataclass(frozen=True)
 class HookSettings:
     """What every `launch` of an app gets, whatever its code says.
 
@@ -28,14 +36,14 @@ class HookSettings:
         host: Address in place of any `server_name` that the code gives; None leaves it.
         port: Port in place of any `server_port` that the code gives; None leaves it.
         spare: Port in place of a `server_port` in the code that something else listens on.
-        models: Models to fetch in place of those that the code names.
+        models: Models to fetch in place of those that the code names, and in which revision.
     """
 
     share: bool | None
     host: str | None
     port: int | None = None
     spare: int | None = None
-    models: Mapping[str, str] = field(default_factory=dict)
+    models: Mapping[str, FetchedModel] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -142,7 +142,7 @@ class Objects:
             if typed is not Kind.OTHER:
                 return typed
         function = parameter.function
-        if function is None or set(function.decorators) - _TRANSPARENT:
+        if parameter.starred or set(function.decorators) - _TRANSPARENT:
             return Kind.OTHER
         calls = self._calls_of(function)
         return merge([self._argument(use, parameter, function, path) for use in calls]) if calls else Kind.OTHER

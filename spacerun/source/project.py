@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import posixpath
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
@@ -60,6 +60,8 @@ class Project:
     Attributes:
         entry: Path of the entry file.
         modules: The modules by path, the entry file first.
+        folders: Where its modules are looked for.
+        scripts: The files that are started, the entry file among them; the others are imported.
         out_of_reach: Children that the start-up hook does not reach: file, and what starts them.
         left_out: Files that are too large, or too many.
     """
@@ -67,6 +69,7 @@ class Project:
     entry: str
     modules: Mapping[str, Module]
     folders: tuple[str, ...] = ("",)
+    scripts: frozenset[str] = frozenset()
     out_of_reach: tuple[tuple[str, Spawn], ...] = ()
     left_out: tuple[str, ...] = ()
 
@@ -105,7 +108,7 @@ class Project:
             file: Module.read(file, sources[file]) if file in sources else module
             for file, module in self.modules.items()
         }
-        return Project(self.entry, modules, self.folders, self.out_of_reach, self.left_out)
+        return replace(self, modules=modules)
 
 
 def read_project(entry: str, read: Callable[[str], bytes | None]) -> Project:
@@ -118,7 +121,12 @@ def read_project(entry: str, read: Callable[[str], bytes | None]) -> Project:
     reader = _Reader(entry, read)
     reader.follow()
     return Project(
-        entry, reader.modules, tuple(reader.folders), tuple(dict.fromkeys(reader.out_of_reach)), tuple(reader.left_out)
+        entry,
+        reader.modules,
+        tuple(reader.folders),
+        frozenset(reader.scripts),
+        tuple(dict.fromkeys(reader.out_of_reach)),
+        tuple(reader.left_out),
     )
 
 
@@ -130,6 +138,7 @@ class _Reader:
         self.modules: dict[str, Module] = {}
         self.left_out: list[str] = []
         self.out_of_reach: list[tuple[str, Spawn]] = []
+        self.scripts = {entry}
         # Python looks in the folder of the script first; PYTHONPATH names the root on Hugging Face.
         self.folders = [posixpath.dirname(entry), "", "src"]
         self._add(entry)
@@ -197,6 +206,7 @@ class _Reader:
         for folder in (within_space(spawn.folder) or "", "", posixpath.dirname(file)) if spawn.script else ():
             path = within_space(spawn.script or "", folder)
             if path and self._add(path):
+                self.scripts.add(path)
                 if posixpath.dirname(path) not in self.folders:
                     self.folders.append(posixpath.dirname(path))
                 return

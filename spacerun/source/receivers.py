@@ -8,20 +8,19 @@ from typing import TYPE_CHECKING, Final, Protocol
 from spacerun.source.containers import elements, handed_out, subscripted, taken
 from spacerun.source.objects import Objects
 from spacerun.source.scopes import (
+    LAST,
     MOST,
-    SOMETIME,
     Binding,
-    Blocks,
     Entered,
     Imported,
     Parameter,
     Path,
-    Position,
     Receiver,
     Scope,
     Typed,
     Use,
     dotted,
+    reaching,
 )
 from spacerun.source.values import Kind, Loaded, Local, Value, alternatives, gradio_attribute, merge
 
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
 
     from spacerun.source.scope_walk import ModuleScopes
 
-_END: Final[Position] = (1 << 31, 0)
 # Rounds until names that depend on one another in circles have settled; real code needs one or two.
 _ROUNDS: Final = 20
 # Containers within containers; a function that walks a tree would go on for good.
@@ -139,8 +137,8 @@ class Receivers:
             if bindings and (scope is use.scope or not scope.is_class):
                 if len(bindings) > MOST:
                     return Kind.OTHER
-                reaching = _reaching(bindings, use.position, use.blocks) if scope is use.scope else bindings
-                return self.bound(reaching, name, path, scope.file)
+                in_force = reaching(bindings, use.position, use.blocks) if scope is use.scope else bindings
+                return self.bound(in_force, name, path, scope.file)
             scope = scope.parent
         return self._starred(name, use.scope.file, path)
 
@@ -163,7 +161,7 @@ class Receivers:
         file = self._modules.file_at(location)
         scopes = self._modules.scopes(file) if file else None
         if file and scopes and name in scopes.module.bindings:
-            return self.bound(_reaching(scopes.module.bindings[name], _END, ()), name, path, file)
+            return self.bound(reaching(scopes.module.bindings[name], LAST, ()), name, path, file)
         value = self._starred(name, file, path) if file else Kind.OTHER
         if value is Kind.OTHER and not path and self._modules.file_at(f"{location}/{name}"):
             return Loaded(f"{location}/{name}")
@@ -247,17 +245,3 @@ class Receivers:
                 return value
         return self._objects.result(self.value(use.of(node.func)), path)
 
-
-def _reaching(bindings: list[Binding], place: Position, blocks: Blocks) -> list[Binding]:
-    """Those of `bindings` in force at `place` in the same scope: back to the one that surely replaced the rest."""
-    loops = {block for block in blocks if block < SOMETIME[0]}
-    reaching: list[Binding] = []
-    replaced = False
-    for binding in reversed(bindings):
-        if binding.position > place:
-            if loops.intersection(binding.blocks):
-                reaching.append(binding)
-        elif not replaced:
-            reaching.append(binding)
-            replaced = blocks[: len(binding.blocks)] == binding.blocks
-    return reaching or bindings

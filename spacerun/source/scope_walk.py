@@ -15,6 +15,7 @@ from spacerun.source.scopes import (
     Function,
     Imported,
     Parameter,
+    Position,
     Receiver,
     Scope,
     Typed,
@@ -38,6 +39,11 @@ class ModuleScopes(Binder, ast.NodeVisitor):
         stars: Modules imported from with `*`.
         imports: Every import, at whatever depth.
         inner: The scope of each lambda and comprehension, by the identity of its node.
+        tests: What has to be true, or false, for a conditional block to run, by the number of the block.
+        tries: From where to where each `try` body reaches that has handlers.
+        subscripts: Every `container[key]`, read or written.
+        raises: What every `raise` raises.
+        asserts: What every `assert` tests.
     """
 
     def __init__(self, tree: ast.Module, file: str) -> None:
@@ -48,6 +54,11 @@ class ModuleScopes(Binder, ast.NodeVisitor):
         self.stars: list[Imported] = []
         self.imports: list[Imported] = []
         self.inner: dict[int, Scope] = {}
+        self.tests: dict[int, tuple[Use, bool]] = {}
+        self.tries: list[tuple[Position, Position]] = []
+        self.subscripts: list[Use] = []
+        self.raises: list[Use] = []
+        self.asserts: list[Use] = []
         self._called: set[int] = set()
         self._visit_all(tree.body)
 
@@ -95,7 +106,7 @@ class ModuleScopes(Binder, ast.NodeVisitor):
             self._bind(name, (node.lineno, node.col_offset), defined=defined)
         for argument in (arguments.vararg, arguments.kwarg):
             if argument:
-                self._bind(argument.arg, end(argument), defined=Parameter(argument.arg, None, None, None))
+                self._bind(argument.arg, end(argument), defined=Parameter(argument.arg, inner, starred=True))
         return inner, around, blocks
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
@@ -180,6 +191,11 @@ class ModuleScopes(Binder, ast.NodeVisitor):
 
     def _visit_if(self, node: ast.If | ast.While) -> None:
         self.visit(node.test)
+        if isinstance(node, ast.If):
+            test = self._use(node.test)
+            self.tests[id(node.body[0])] = (test, True)
+            if node.orelse:
+                self.tests[id(node.orelse[0])] = (test, False)
         self._visit_block(node.body, loop=isinstance(node, ast.While))
         self._visit_block(node.orelse)
 
@@ -188,6 +204,9 @@ class ModuleScopes(Binder, ast.NodeVisitor):
     def visit_Try(self, node: ast.Try) -> None:
         """`try`: what its body binds holds afterwards, unless a handler binds it too."""
         self._visit_all(node.body)
+        if node.handlers:
+            first = node.body[0]
+            self.tries.append(((first.lineno, first.col_offset), end(node.body[-1])))
         for handler in node.handlers:
             if handler.name:
                 self._bind(handler.name, end(handler.type or handler.body[0]))
@@ -238,6 +257,22 @@ class ModuleScopes(Binder, ast.NodeVisitor):
         self._scope.returns.append(self._use(node.value) if node.value else None)
         self.generic_visit(node)
 
+    def visit_Raise(self, node: ast.Raise) -> None:
+        """`raise value`."""
+        if node.exc:
+            self.raises.append(self._use(node.exc))
+        self.generic_visit(node)
+
+    def visit_Assert(self, node: ast.Assert) -> None:
+        """`assert test`."""
+        self.asserts.append(self._use(node.test))
+        self.generic_visit(node)
+
+    def visit_Subscript(self, node: ast.Subscript) -> None:
+        """`container[key]`."""
+        self.subscripts.append(self._use(node))
+        self.generic_visit(node)
+
     def _visit_yield(self, node: ast.Yield | ast.YieldFrom) -> None:
         self._scope.generates = True
         self.generic_visit(node)
@@ -276,6 +311,10 @@ class ModuleScopes(Binder, ast.NodeVisitor):
         if id(node) not in self._called:
             self.passed.add(node.attr)
         self.visit(node.value)
+
+    def in_try(self, use: Use) -> bool:
+        """Whether an exception at `use` is handled in the same function or module, as far as the text tells."""
+        return any(start <= use.position <= stop for start, stop in self.tries)
 
     @cached_property
     def calls_by_name(self) -> dict[str, list[Use]]:

@@ -13,13 +13,14 @@ Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
 Key: TypeAlias = "int | str | None"
 Path: TypeAlias = tuple[Key, ...]
 ANY: Final = None
+LAST: Final[Position] = (1 << 31, 0)
 # Bindings of one name, or calls of one function, beyond which it counts as unknown: a source must not take minutes.
 MOST: Final = 300
 # Blocks of a binding that may happen at any time: it never replaces the ones before it.
 SOMETIME: Final[Blocks] = (-1,)
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Scope:
     """A module, class, function, lambda or comprehension.
 
@@ -121,12 +122,13 @@ class Imported:
 
 @dataclass(frozen=True, eq=False)
 class Parameter:
-    """A parameter of a function; for `*args` and `**kwargs` without `function`."""
+    """A parameter of a function; `starred` for `*args` and `**kwargs`."""
 
     name: str
-    function: Scope | None
-    annotation: Use | None
-    default: Use | None
+    function: Scope
+    annotation: Use | None = None
+    default: Use | None = None
+    starred: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,6 +174,21 @@ class Binding:
     value: Use | None = None
     path: Path = ()
     defined: Definition | None = None
+
+
+def reaching(bindings: list[Binding], place: Position, blocks: Blocks) -> list[Binding]:
+    """Those of `bindings` in force at `place` in the same scope: back to the one that surely replaced the rest."""
+    loops = {block for block in blocks if block < SOMETIME[0]}
+    found: list[Binding] = []
+    replaced = False
+    for binding in reversed(bindings):
+        if binding.position > place:
+            if loops.intersection(binding.blocks):
+                found.append(binding)
+        elif not replaced:
+            found.append(binding)
+            replaced = blocks[: len(binding.blocks)] == binding.blocks
+    return found or bindings
 
 
 def end(node: ast.stmt | ast.expr | ast.arg | ast.excepthandler | ast.pattern) -> Position:

@@ -11,7 +11,7 @@ import pytest
 
 from spacerun.environment.python import find_installed
 from spacerun.environment.uv import find_uv
-from spacerun.source.hook_files import HookSettings, install_hook
+from spacerun.source.hook_files import FetchedModel, HookSettings, install_hook
 from tests.source.pythons import OTHER_PYTHONS
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tests.hub import Hub
 
 OLD, NEW = "lost/model", "found/model"
-SETTINGS = HookSettings(share=None, host=None, models={OLD: NEW})
+SETTINGS = HookSettings(share=None, host=None, models={OLD: FetchedModel(NEW)})
 # Each way in which an app, or a library for it, asks the Hub for a model; `OLD` is nowhere to be had.
 DOWNLOADS = """
 import huggingface_hub, sys
@@ -62,6 +62,21 @@ def test_replacement_reaches_the_client_of_every_era(hub: Hub, tmp_path: Path, r
     install = [find_uv(), "pip", "install", "--quiet", "--python", venv]
     subprocess.run([*install, f"huggingface_hub=={release}"], check=True)
     assert_replaced(venv / "bin" / "python", hub, tmp_path)
+
+
+def test_a_pinned_revision_is_fetched_where_the_code_asks_for_none(hub: Hub, tmp_path: Path) -> None:
+    first = hub.publish(NEW, {"config.json": b'{"a": 1}'}, kind="model")
+    second = hub.publish(NEW, {"config.json": b'{"a": 2}'}, kind="model")
+    pinned = HookSettings(share=None, host=None, models={NEW: FetchedModel(NEW, first)})
+    code = (
+        "import sys; from huggingface_hub import HfApi, hf_hub_download as get, snapshot_download as whole\n"
+        "_, name, second = sys.argv\n"
+        "print(open(get(name, 'config.json')).read(), open(get(name, 'config.json', revision='main')).read())\n"
+        "print(open(whole(name) + '/config.json').read(), HfApi().model_info(name).sha)\n"
+        "print(open(get(name, 'config.json', revision=second)).read())\n"
+    )
+    done = run(sys.executable, code, install_hook(tmp_path / "hook", pinned), hub, NEW, second)
+    assert done.stdout.splitlines() == ['{"a": 1} {"a": 1}', f'{{"a": 1}} {first}', '{"a": 2}'], done.stderr
 
 
 def test_other_models_and_other_kinds_of_repositories_are_left_alone(hub: Hub, tmp_path: Path) -> None:

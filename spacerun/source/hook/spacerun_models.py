@@ -1,12 +1,14 @@
 """Part of the start-up hook: fetches another model wherever the app names one that is replaced.
 
-`models.json` beside this file says which: `{"old/name": "new/name"}`. The functions below are all through which
+`models.json` beside this file says which: `{"old/name": {"id": "new/name", "revision": null}}`; with a revision, that one
+is fetched wherever the app asks for none in particular. The functions below are all through which
 huggingface_hub 0.0.8 to 2.x, and transformers before it used that, turn a model's name into an address.
 
 It runs inside the Space, on Python 3.7 and later: standard library only.
 """
 
 import functools
+import inspect
 import json
 import os
 import types
@@ -52,18 +54,29 @@ def patch(module, folder):
 
 
 def renaming(function, replaced, method):
+    names = list(inspect.signature(function).parameters)
+
     @functools.wraps(function)
     def call(*args, **kwargs):
         if kwargs.get("repo_type") in (None, "model"):
-            if len(args) > method:
-                args = list(args)
-                args[method] = other(args[method])
-            for name in NAMES:
-                if name in kwargs:
-                    kwargs[name] = other(kwargs[name])
+            args = list(args)
+            holder, key = (args, method) if len(args) > method else (kwargs, first(kwargs))
+            name = holder[key] if key is not None else None
+            wanted = replaced.get(name) if isinstance(name, str) else None
+            if wanted:
+                holder[key] = wanted["id"]
+                pin(args, kwargs, wanted["revision"])
         return function(*args, **kwargs)
 
-    def other(name):
-        return replaced.get(name, name) if isinstance(name, str) else name
+    def first(kwargs):
+        return next((name for name in NAMES if name in kwargs), None)
+
+    def pin(args, kwargs, revision):
+        if revision is None or "revision" not in names:
+            return
+        position = names.index("revision")
+        holder, key = (args, position) if position < len(args) else (kwargs, "revision")
+        if (holder[key] if holder is args else kwargs.get(key)) in (None, "main"):
+            holder[key] = revision
 
     return call

@@ -1,0 +1,257 @@
+"""The models that the code of a Space loads: which, how, and where it says so."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final
+
+from spacerun.needs import naming
+from spacerun.needs.changes import Changes
+from spacerun.needs.loaders import Loader, is_weightless, loader_of, may_load
+from spacerun.needs.precision import Precision, precision_of
+from spacerun.needs.values import Const, Defined, External, Made, Member, Method, Object, Values, certain, plain, texts
+from spacerun.source.scopes import Use, dotted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from spacerun.needs.flow import Flow
+    from spacerun.needs.naming import Kind
+    from spacerun.needs.reach import Reach
+    from spacerun.needs.values import Frame
+
+# More candidates of one call than these are told as their number.
+MOST_CANDIDATES: Final = 60
+
+
+@dataclass(frozen=True)
+class Load:
+    """One model that the code loads, or has run elsewhere.
+
+    Attributes:
+        id: Its name; None where only running the code could tell.
+        kind: `hub`: a repository; `file`: in the Space; `url`; `name`: of the library's own; `unknown`.
+        library: What loads it.
+        role: `weights`, `adapter` or `remote`.
+        precision: In which form its weights are in memory.
+        file: One file of it, where the code names one.
+        subfolder: The folder of it that is loaded.
+        variant: Which of its files are loaded: `fp16`.
+        revision: Which of its revisions.
+        device: `cuda`, `cpu`, `auto` (spread by a device map), or None where nothing is said.
+        offload: `model`, `sequential` or `group`: what lies in main memory meanwhile.
+        place: The call, as `file:line`.
+        choice: Whether it is one of several, or loaded under a condition of run time.
+        at_start: Whether it is loaded before the app answers.
+        base: Names of the models that it is an adapter or a part of.
+    """
+
+    id: str | None
+    kind: Kind
+    library: str
+    role: str
+    precision: Precision
+    place: str
+    file: str | None = None
+    subfolder: str | None = None
+    variant: str | None = None
+    revision: str | None = None
+    device: str | None = None
+    offload: str | None = None
+    choice: bool = False
+    at_start: bool = False
+    memory: tuple[str, ...] = field(default=())
+
+
+def find_loads(flow: Flow, reach: Reach) -> tuple[Load, ...]:
+    """Every model that the code of a Space loads, in the order of the text."""
+    changes = Changes(flow, reach)
+    found: dict[tuple[object, ...], Load] = {}
+    for use in reach.calls():
+        call = use.expression
+        if isinstance(call, ast.Call) and may_load(_method(call)):
+            for load in _Reader(flow, reach, changes).loads(use, call):
+                key = (load.id, load.file, load.subfolder, load.role, load.precision.dtype)
+                found[key] = _merged(found[key], load) if key in found else load
+    return tuple(_without_repeats(list(found.values())))
+
+
+def _merged(first: Load, second: Load) -> Load:
+    """Two calls that load the same; what is certain in one is certain."""
+    return replace(
+        first,
+        choice=first.choice and second.choice,
+        at_start=first.at_start or second.at_start,
+        device=first.device or second.device,
+        offload=first.offload or second.offload,
+    )
+
+
+def _without_repeats(loads: list[Load]) -> Iterator[Load]:
+    """A download is told only where nothing is said to load from it; the unknown only once a line."""
+    loaded = {(load.id, load.file) for load in loads if load.library != "huggingface_hub"} | {
+        (load.id, None) for load in loads if load.library != "huggingface_hub" and not load.file
+    }
+    unknown: set[str] = set()
+    for load in loads:
+        if load.id is None:
+            if load.place in unknown:
+                continue
+            unknown.add(load.place)
+        elif load.library == "huggingface_hub" and load.role == "weights":
+            if (load.id, load.file) in loaded or (load.id, None) in loaded:
+                continue
+        yield load
+
+
+def _method(call: ast.Call) -> str:
+    return call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+
+
+class _Reader:
+    """Reads one load call."""
+
+    def __init__(self, flow: Flow, reach: Reach, changes: Changes) -> None:
+        self._flow = flow
+        self._reach = reach
+        self._changes = changes
+
+    def loads(self, use: Use, call: ast.Call) -> Iterator[Load]:
+        """What the call loads, from every way into it."""
+        for frame in self._flow.callers.contexts(use.scope):
+            if frame and self._flow.is_dead(use.blocks, use.scope, frame):
+                continue
+            functions = self._flow.values(use.of(call.func), frame)
+            names = tuple(name for function in functions for name in _names(function))
+            loader = loader_of(names, _method(call))
+            if loader is None or self._is_weightless(call, names):
+                continue
+            if any(isinstance(function, Defined) and not function.scope.is_class for function in functions):
+                continue  # a function of the Space, which is read itself
+            yield from self._of(loader, use, frame, name=names[0] if names else _method(call))
+
+    def _is_weightless(self, call: ast.Call, names: tuple[str, ...]) -> bool:
+        owners = [name.rpartition(".")[0] for name in names]
+        if isinstance(call.func, ast.Attribute):
+            owners.append(dotted(call.func.value) or "")
+        return _method(call) == "from_pretrained" and any(map(is_weightless, owners))
+
+    def _of(self, loader: Loader, use: Use, frame: Frame | None, name: str) -> Iterator[Load]:
+        template = self._template(loader, use, frame, name)
+        if template is None:
+            return
+        given = self._flow.arguments(use, frame, *loader.id, at=loader.at)
+        if given is None or given == (Const(None),):
+            default = loader.default or naming.default_of(loader, self._task(use, frame))
+            if default:
+                yield replace(template, id=default, kind="hub")
+            return
+        if any(isinstance(value, Made | Member | Object) for value in given):
+            return  # something downloaded, or a model: told where it was made
+        files = self._files(loader, use, frame)
+        names = [text for text in dict.fromkeys(texts(given)) if text.strip()]
+        several = len(names) * len(files) > 1 or not certain(given)
+        for text in names[:MOST_CANDIDATES]:
+            for file in files[:MOST_CANDIDATES]:
+                load = naming.named(self._flow, loader, replace(template, file=file), text)
+                if load is not None:
+                    yield replace(load, choice=template.choice or several)
+        if not certain(given) and not names:
+            yield replace(template, id=None, kind="unknown", choice=True)
+
+    def _template(self, loader: Loader, use: Use, frame: Frame | None, name: str) -> Load | None:
+        """All but the name; None for a call that loads no weights."""
+
+        def text(*names: str) -> str | None:
+            found = texts(self._flow.arguments(use, frame, *names) or ())
+            return found[0] if len(found) == 1 else None
+
+        kind = text("repo_type")
+        if kind not in {None, "model"} or not naming.takes_weights(self._flow, loader, use, frame):
+            return None
+        change = self._changes.of(use)
+        precision = precision_of(self._flow, use, frame)
+        if change.dtype and precision.method is None:
+            precision = Precision(change.dtype)
+        return Load(
+            id=None,
+            kind="unknown",
+            library=loader.library if loader.library != "other" else naming.library_of(name),
+            role=loader.role,
+            precision=precision,
+            place=f"{use.scope.file}:{getattr(use.expression, 'lineno', 0)}",
+            subfolder=text("subfolder"),
+            variant=text("variant"),
+            revision=text("revision"),
+            device=self._device(use, frame) or change.device,
+            offload=change.offload,
+            choice=self._is_conditional(use, frame),
+            at_start=self._reach.is_at_start(use),
+            memory=change.memory,
+        )
+
+    def _files(self, loader: Loader, use: Use, frame: Frame | None) -> list[str | None]:
+        given = self._flow.arguments(use, frame, *loader.file, at=loader.file_at) if loader.file else None
+        return list(dict.fromkeys(texts(given or ()))) or [None]
+
+    def _task(self, use: Use, frame: Frame | None) -> str | None:
+        found = texts(self._flow.arguments(use, frame, "task", at=0) or ())
+        return found[0] if len(found) == 1 else None
+
+    def _device(self, use: Use, frame: Frame | None) -> str | None:
+        mapped = self._flow.arguments(use, frame, "device_map")
+        if mapped is not None and mapped != (Const(None),):
+            return device_in(mapped) or "auto"
+        given = self._flow.arguments(use, frame, "device")
+        return device_in(given) if given is not None else None
+
+    def _is_conditional(self, use: Use, frame: Frame | None) -> bool:
+        scopes = self._flow.project.scopes(use.scope.file)
+        for block in use.blocks:
+            test = scopes.tests.get(block) if scopes else None
+            if test is None:
+                if block > 0:
+                    return True  # a handler of exceptions, a `case`
+            elif not _is_memo(test[0].expression) and self._flow.decide(test[0], frame) is None:
+                return True
+        return False
+
+
+def _is_memo(test: ast.expr) -> bool:
+    """`if model is None:` around a load that happens once, whenever it does."""
+    match test:
+        case ast.Compare(ops=[ast.Is()], comparators=[ast.Constant(value=None)]):
+            return True
+        case ast.UnaryOp(op=ast.Not(), operand=ast.Name() | ast.Attribute()):
+            return True
+        case ast.Compare(ops=[ast.NotIn()]):
+            return True
+    return False
+
+
+def device_in(values: Values) -> str | None:
+    """`cuda` or `cpu`, if `values` name one of them."""
+    for value in values:
+        if not isinstance(value, Const):
+            continue
+        if isinstance(value.value, int) and not isinstance(value.value, bool):
+            return "cuda" if value.value >= 0 else "cpu"  # `pipeline(device=0)`; -1 is the CPU
+        if isinstance(value.value, str) and value.value.partition(":")[0] in {"cuda", "cpu"}:
+            return value.value.partition(":")[0]
+    return None
+
+
+def _names(function: object) -> Iterator[str]:
+    match function:
+        case External(name=name):
+            yield name
+        case Member(of=Made(name=made), name=name):
+            yield f"{made}.{name}"
+        case Defined(scope=scope) if scope.is_class:
+            yield getattr(scope.node, "name", "")
+        case Method(function=scope):
+            yield f"local.{getattr(scope.node, 'name', '')}"
+
+
+__all__ = ["Load", "device_in", "find_loads", "plain"]
