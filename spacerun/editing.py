@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from spacerun.paths import write_atomic
 from spacerun.source.compiling import compiles
+from spacerun.source.model_names import replace_models
 from spacerun.source.patch import Edit, Rewrite, restore
 from spacerun.source.project import read_project
-from spacerun.source.rewrite import Wanted, edit_project
+from spacerun.source.rewrite import edit_project
 from spacerun.space.tree import read_state, update_state
 from spacerun.text import one_line
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from spacerun.source.project import Project
+    from spacerun.source.rewrite import Wanted
     from spacerun.space.tree import Checkout
 
 
@@ -30,12 +33,14 @@ class SourceEdit:
         in_clone: Whether the files themselves are edited; else the start-up hook does the same when the app starts.
         imports: Top-level names of the modules that the code imports.
         warnings: What of the app is out of the start-up hook's reach.
+        project: The code that was read.
     """
 
     edits: tuple[Edit, ...]
     in_clone: bool
     imports: frozenset[str] = frozenset()
     warnings: tuple[str, ...] = ()
+    project: Project | None = field(default=None, compare=False, repr=False)
 
     @property
     def rewrites(self) -> tuple[Rewrite, ...]:
@@ -48,17 +53,16 @@ class SourceEdit:
 
 
 def decide(
-    checkout: Checkout, app_file: str, *, share: bool, host: str, in_use: bool, port: int | None = None
+    checkout: Checkout, app_file: str, wanted: Wanted, *, in_use: bool, models: Mapping[str, str] | None = None
 ) -> SourceEdit:
     """Decide, without writing, what becomes of the launch calls in the entry file and in all that it leads to.
 
     Args:
         checkout: The working tree.
         app_file: Path of the entry file in it.
-        share: Whether a share link is wanted.
-        host: Address that the app shall bind.
+        wanted: What every launch shall get.
         in_use: Whether a running app works in this tree; then the tree is left alone.
-        port: Port that the app shall bind, where the user named one.
+        models: Models to name in place of others (old: new).
     """
     directory = checkout.directory
     before = _recorded(directory)
@@ -71,13 +75,13 @@ def decide(
         return _without_edits(path.read_bytes(), before.get(file, ()))
 
     project = read_project(app_file, read)
-    edits = edit_project(project, Wanted(share, host, port))
+    edits = replace_models(edit_project(project, wanted), project, models or {})
     warnings = [
         f"{one_line(file)}:{spawn.line} starts Python where the start-up hook does not reach: {spawn.blind}. "
         "A launch of Gradio there stays as it is written."
         for file, spawn in project.out_of_reach
     ]
-    source = SourceEdit(edits, in_clone=True, imports=project.imports, warnings=tuple(warnings))
+    source = SourceEdit(edits, in_clone=True, imports=project.imports, warnings=tuple(warnings), project=project)
     if checkout.is_local:
         return source.by_hook("A local folder is never written to.")
     if in_use:

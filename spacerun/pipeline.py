@@ -23,8 +23,10 @@ def locate(options: Options, clock: StageClock) -> Located:
     # What the user typed is judged before the network is asked.
     parse_as_of(options.as_of)
     locating.read_locked(options)
-    found, checkout = locating.obtain(options, clock)
-    return locating.read(options, clock, found, checkout)
+    with Lanes() as lanes:
+        checking = lanes.run(lambda: preparing.check_gpus(options, clock))
+        found, checkout = locating.obtain(options, clock)
+    return locating.read(options, clock, found, checkout, checking.result())
 
 
 def prepare(located: Located, options: Options, clock: StageClock) -> Prepared:
@@ -32,16 +34,14 @@ def prepare(located: Located, options: Options, clock: StageClock) -> Prepared:
     with Lanes() as lanes:
         if located.found and not preparing.has_large_files(located.checkout):
             lanes.run(lambda: preparing.fetch_large_files(located, options, clock))
-        checking = lanes.run(lambda: preparing.check_gpus(options, clock))
-        making = lanes.run(lambda: preparing.make_environment(located, checking.result(), options, clock))
+        making = lanes.run(lambda: preparing.make_environment(located, options, clock))
         # What Gradio imports is compiled as long as large files still stream in.
         warming = lanes.run(lambda: warm(making.result()[1]))
     located, environment = making.result()
-    checked = checking.result()
     warming.result().stop()
     if options.lock:
         preparing.export_lock(located, environment, options.lock)
     with clock.stage("rewrite", "editing the launch call") as stage:
         source = editing.apply(located.checkout, located.source, environment.python)
         stage.text = "; ".join(one_line(f"{r.file}:{r.line} {r.after} ({r.how})") for r in source.rewrites)
-    return Prepared(located, environment, checked.devices, checked.gpus, source)
+    return Prepared(located, environment, source)

@@ -19,12 +19,14 @@ from spacerun.pipeline import locate
 from spacerun.report import located_data
 from spacerun.source.patch import unified_diff
 from spacerun.space.lfs import still_pointers
-from spacerun.stages.preparing import check_gpus, export_lock, fitted
+from spacerun.stages import needing
+from spacerun.stages.preparing import export_lock, fitted, revisions
 from spacerun.text import one_line
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from spacerun.environment.python import Interpreter
-    from spacerun.gpu.devices import Device, DeviceReport
     from spacerun.progress import StageClock
     from spacerun.stages import Located, Options
 
@@ -39,20 +41,18 @@ class Planned:
     Attributes:
         located: The Space, its card, its launch calls.
         packages: What would be installed, or is already.
-        devices: The GPUs.
-        gpus: Those that the app would see.
         system_packages: Debian packages that `packages.txt` names, and which of them are missing.
         large_file_bytes: Bytes of large files still to be fetched.
         diff: The edit of the clone as a unified diff.
+        suggestions: What may stand in for each model that is missing.
     """
 
     located: Located
     packages: Resolution
-    devices: DeviceReport
-    gpus: tuple[Device, ...]
     system_packages: SystemPackages
     large_file_bytes: int
     diff: str
+    suggestions: Mapping[str, tuple[str, ...]]
 
     @property
     def download_bytes(self) -> int:
@@ -74,9 +74,9 @@ class Planned:
             "system_packages": list(self.system_packages.names),
             "missing_system_packages": list(self.system_packages.missing or ()),
             "decisions": list(self.located.environment_plan.notes),
-            "gpu": self.devices.to_json() | {"used": [device.uuid for device in self.gpus]},
             "download_bytes": self.download_bytes,
             "disk_bytes": self.disk_bytes,
+            "suggestions": {model: list(others) for model, others in self.suggestions.items()},
             "diff": self.diff,
             "stages": stages,
         }
@@ -91,19 +91,19 @@ def plan(options: Options, clock: StageClock, *, build: bool = False) -> Planned
         build: Build what can only be known so; that runs strangers' code.
     """
     located = locate(options, clock)
-    checked = check_gpus(options, clock)
-    located = fitted(located, checked, options, clock)
+    located = fitted(located, options, clock)
     packages = _packages(located, clock, build=build, offline=options.is_offline)
     if options.lock:
         _export_lock(located, packages, options.lock, clock)
     return Planned(
         located=located,
         packages=packages,
-        devices=checked.devices,
-        gpus=checked.gpus,
         system_packages=read_system_packages(located.checkout.directory),
         large_file_bytes=sum(pointer.size for pointer in still_pointers(located.checkout)),
         diff="".join(map(unified_diff, located.source.edits)),
+        suggestions={
+            need.replaces or need.id: others for need in located.models if (others := needing.suggestions(need))
+        },
     )
 
 
@@ -142,6 +142,7 @@ def _export_lock(located: Located, packages: Resolution, file: Path, clock: Stag
             requirements=[direct.get(p.name, f"{p.name}=={p.version}") for p in packages.packages],
             python=interpreter.version if interpreter else None,
             scratch=Path(scratch),
+            models=revisions(located),
         )
     write_atomic(file.expanduser(), text.encode())
 

@@ -11,6 +11,7 @@ from spacerun.source.hook_files import read_launched
 if TYPE_CHECKING:
     from spacerun.app.spec import AppRecord
     from spacerun.environment.torch import TorchChoice
+    from spacerun.needs.variables import Variable
     from spacerun.stages import Located, Prepared
 
 
@@ -30,8 +31,19 @@ def located_data(located: Located) -> dict[str, Any]:
         "rung": plan.as_of.rung.value,
         "as_of_why": plan.as_of.why,
         "rewrites": [asdict(rewrite) for rewrite in located.source.rewrites],
-        "models": [{"id": model, "source": "card"} for model in located.card.models],
+        "gpu": located.checked.devices.to_json() | {"used": [device.uuid for device in located.checked.gpus]},
+        "needs_gpu": bool(located.needs.gpu_uses),
+        "models": [need.to_json() for need in located.models],
+        "unknown_models": [load.place for load in located.needs.loads if load.id is None],
+        "secrets": [_variable(row) for row in located.needs.variables if row.secret or row.required],
+        "variables": [_variable(row) for row in located.needs.variables],
+        "habits": [asdict(habit) for habit in located.needs.habits],
+        "sizes": dict(located.needs.sizes),
     }
+
+
+def _variable(row: Variable) -> dict[str, Any]:
+    return {"name": row.name, "required": row.required, "where": row.places[0], "secret": row.secret}
 
 
 def _torch(choice: TorchChoice | None) -> dict[str, Any] | None:
@@ -48,7 +60,6 @@ def prepared_data(prepared: Prepared) -> dict[str, Any]:
         "environment": str(environment.directory),
         "python": environment.python_version,
         "packages": [{"name": name, "version": version} for name, version in environment.packages],
-        "gpu": prepared.devices.to_json() | {"used": [device.uuid for device in prepared.gpus]},
         "rewrites": [asdict(rewrite) for rewrite in prepared.source.rewrites],
     }
 

@@ -74,10 +74,19 @@ def app_environment(
     variables.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     if cuda_visible_devices is not None:
         variables |= {"CUDA_VISIBLE_DEVICES": cuda_visible_devices, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
-    if token:
-        variables |= {"HF_TOKEN": token, "HUGGING_FACE_HUB_TOKEN": token}
+    variables |= _token_variables(token)
     variables.update(given)
     return variables
+
+
+def seen_by_app(given: Mapping[str, str], token: str | None) -> dict[str, str]:
+    """What of the user's environment and of `--env` an app sees; see `app_environment`."""
+    seen = {name: value for name, value in os.environ.items() if _is_passed_on(name)}
+    return seen | _token_variables(token) | dict(given)
+
+
+def _token_variables(token: str | None) -> dict[str, str]:
+    return {"HF_TOKEN": token, "HUGGING_FACE_HUB_TOKEN": token} if token else {}
 
 
 def download_cache() -> Path:

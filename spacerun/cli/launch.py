@@ -35,6 +35,7 @@ def launch(
     locked: o.Locked = None,
     reuse_torch: o.ReuseTorch = "auto",
     with_: o.With = None,
+    replace_model: o.ReplaceModel = None,
     env: o.Env = None,
     env_file: o.EnvFile = None,
     pass_token: o.PassToken = False,
@@ -42,6 +43,10 @@ def launch(
     timeout: o.Timeout = None,
     system_packages: o.SystemPackages = Consent.ASK,
     attempts: o.Attempts = 3,
+    force: Annotated[
+        bool,
+        typer.Option("--force", envvar="SPACERUN_FORCE", help="Start although a model that it needs cannot be had."),
+    ] = False,
     offline: o.Offline = False,
     detach: Annotated[
         bool,
@@ -60,6 +65,7 @@ def launch(
 
         from spacerun import launching
         from spacerun.app.variables import given_variables
+        from spacerun.needs.replace import replacements
         from spacerun.progress import StageClock
         from spacerun.stages import Options
 
@@ -76,12 +82,15 @@ def launch(
             locked=locked,
             reuse_torch=reuse_torch == "auto",
             packages=tuple(with_ or ()),
+            replaced_models=replacements(replace_model or ()),
             variables=given_variables(env or (), env_file or ()),
             pass_token=pass_token,
             directory=directory.expanduser().absolute() if directory else None,
             timeout_seconds=timeout,
             system_packages=system_packages,
             confirm=session.confirm,
+            ask=session.ask,
+            force=force,
             attempts=attempts,
             offline=offline,
         )

@@ -153,6 +153,16 @@ ReuseTorch = Annotated[
         help="Use the PyTorch that this machine has where it is the one wanted, instead of downloading another.",
     ),
 ]
+ReplaceModel = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--replace-model",
+        envvar="SPACERUN_REPLACE_MODEL",
+        metavar="OLD=NEW",
+        help="Load the model NEW wherever the Space names OLD. Repeatable.",
+        show_default=False,
+    ),
+]
 Attempts = Annotated[
     int,
     typer.Option(

@@ -26,6 +26,10 @@ def plan(
     locked: o.Locked = None,
     reuse_torch: o.ReuseTorch = "auto",
     with_: o.With = None,
+    replace_model: o.ReplaceModel = None,
+    env: o.Env = None,
+    env_file: o.EnvFile = None,
+    pass_token: o.PassToken = False,
     directory: o.Dir = None,
     build: Annotated[
         bool,
@@ -40,6 +44,9 @@ def plan(
     with Session("plan", as_json=json_output, quiet=quiet, verbose=verbose) as session:
         from rich.syntax import Syntax
 
+        from spacerun.app.variables import given_variables
+        from spacerun.cli.needs import model_rows, need_rows
+        from spacerun.needs.replace import replacements
         from spacerun.planning import plan as make_plan
         from spacerun.progress import StageClock
         from spacerun.stages import Options
@@ -56,12 +63,17 @@ def plan(
             locked=locked,
             reuse_torch=reuse_torch == "auto",
             packages=tuple(with_ or ()),
+            replaced_models=replacements(replace_model or ()),
+            variables=given_variables(env or (), env_file or ()),
+            pass_token=pass_token,
             directory=directory.expanduser().absolute() if directory else None,
             offline=offline,
         )
         planned = make_plan(options, clock, build=build)
         session.emit(planned.to_json(clock.seconds))
-        session.print(_table(planned))
+        session.print(_table(planned, need_rows(planned.located)))
+        if planned.located.models:
+            session.print(model_rows(planned))
         if planned.diff:
             session.print(Syntax(planned.diff, "diff", theme="ansi_dark", background_color="default", word_wrap=True))
 
@@ -73,7 +85,7 @@ def _system_packages(planned: Planned) -> str:
     return ", ".join(f"{name} (missing)" if name in wanted.missing else name for name in wanted.names)
 
 
-def _table(planned: Planned) -> Table:
+def _table(planned: Planned, needs: dict[str, str]) -> Table:
     from rich.table import Table
     from rich.text import Text
 
@@ -100,7 +112,8 @@ def _table(planned: Planned) -> Table:
         "System packages": _system_packages(planned),
         "Large files": f"{size(planned.large_file_bytes)} to download" if planned.large_file_bytes else "",
         "Disk": f"about {size(planned.disk_bytes)}" + (f", {size(lacking)} more than is free" if lacking else ""),
-        "GPU": ", ".join(f"{device.label} {device.name}" for device in planned.gpus) or "none is used",
+        "GPU": ", ".join(f"{device.label} {device.name}" for device in located.checked.gpus) or "none is used",
+        **needs,
         "Launch": "\n".join(f"{r.file}:{r.line} {r.after} ({r.how}): {r.why}" for r in located.source.rewrites),
     }
     table = Table.grid(padding=(0, 2))

@@ -64,6 +64,16 @@ class Session:
         self.progress.close()
         return typer.confirm(printable(question), err=True)
 
+    def ask(self, question: str) -> str | None:
+        """Ask the user for a secret, which is not shown; None where nobody is there to answer, or nothing is given."""
+        if self.as_json or not (sys.stdin.isatty() and sys.stderr.isatty()):
+            return None
+        import typer
+
+        self.progress.close()
+        value: str = typer.prompt(printable(question), hide_input=True, default="", show_default=False, err=True)
+        return value or None
+
     def __enter__(self) -> Session:
         return self
 

@@ -47,6 +47,7 @@ class Lock:
         indexes: Options that name the indexes beside the user's own.
         local: Requirements from the Space's own files, with what they were built from, hashed.
         packages: The packages as PEP 751 has them.
+        models: Models of the Hub, each with its full commit.
     """
 
     file: Path
@@ -58,6 +59,7 @@ class Lock:
     indexes: tuple[str, ...] = ()
     local: Mapping[str, str] = field(default_factory=dict)
     packages: tuple[Mapping[str, Any], ...] = ()
+    models: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_lock(file: Path) -> Lock:
@@ -100,6 +102,7 @@ def _lock(file: Path, content: dict[str, Any], table: dict[str, Any]) -> Lock:
         indexes=tuple(_whole(text) for text in table.get("indexes", ())),
         local=dict(table.get("local", {})),
         packages=tuple(content.get("packages", ())),
+        models={str(model): str(revision) for model, revision in dict(table.get("models") or {}).items()},
     )
 
 

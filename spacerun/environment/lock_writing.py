@@ -56,6 +56,7 @@ def lock_text(
     requirements: Iterable[str] = (),
     python: str | None = None,
     scratch: Path | None = None,
+    models: Mapping[str, str] | None = None,
 ) -> str:
     """The lock of a Space, for `--lock FILE`.
 
@@ -68,6 +69,7 @@ def lock_text(
         requirements: What would be installed, each with its exact version or address.
         python: Full version of the Python that they are for.
         scratch: A folder to work in, without an environment.
+        models: Models that the Space loads, each with its full commit.
 
     Raises:
         PackagesError: The environment has no lock, or the index does not answer.
@@ -88,11 +90,8 @@ def lock_text(
         ours: list[str | Path] = ["--python", sys.executable, "--python-version", python or plan.python]
         packages = _hashed(plan, list(requirements), scratch, ours, made=False)
         facts = _facts(plan, python or plan.python)
-    return (
-        packages.rstrip("\n")
-        + "\n"
-        + _table(facts | {"space": space, "commit": commit, "system-packages": list(system_packages), "models": []})
-    )
+    about = {"space": space, "commit": commit, "system-packages": list(system_packages), "models": models or {}}
+    return packages.rstrip("\n") + "\n" + _table(facts | about)
 
 
 def _installed(venv: Path) -> Iterator[tuple[str, str, dict[str, Any] | None]]:

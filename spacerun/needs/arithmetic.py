@@ -13,6 +13,7 @@ from spacerun.needs.values import (
     MOST,
     UNKNOWN,
     Const,
+    External,
     Made,
     Mapping,
     Member,
@@ -52,6 +53,8 @@ _COMPARISONS: Final[dict[type[ast.cmpop], Callable[[Any, Any], Any]]] = {
     ast.In: lambda left, right: left in right,
     ast.NotIn: lambda left, right: left not in right,
 }
+# Methods of a path that name the same file.
+_SAME: Final = frozenset({"open", "as_posix", "resolve", "absolute", "expanduser"})
 # Methods of strings that do no harm whatever they are called with.
 _METHODS: Final = frozenset({
     "strip", "lstrip", "rstrip", "lower", "upper", "title", "capitalize", "replace", "split", "rsplit", "removeprefix",
@@ -95,7 +98,8 @@ def joined(parts: Row[Values]) -> Values:
     """An f-string."""
     if made := _downloaded(parts):
         return made
-    return _folded(parts, lambda *texts: "".join(map(str, texts)))
+    # "None" in a text is a name that was not set yet.
+    return _folded(parts, lambda *texts: Ellipsis if None in texts else "".join(map(str, texts)))
 
 
 def _downloaded(parts: Row[Values]) -> Values:
@@ -126,12 +130,12 @@ def combined(left: Values, operation: ast.operator, right: Values) -> Values:
         values = [merge(elements((value,))) for value in right]
         return _folded([left, *values], lambda text, *rest: _bounded(operator.mod, text, tuple(rest)))
     if isinstance(operation, ast.BitOr):  # of dictionaries
-        rows = [
+        merged = [
             Mapping(first.items + second.items)
             for first, second in pairs(left, right)
             if isinstance(first, Mapping) and isinstance(second, Mapping)
         ]
-        return tuple(rows) or UNKNOWN
+        return tuple(merged) or UNKNOWN
     compute = _OPERATORS.get(type(operation))
     return _folded([left, right], lambda a, b: _bounded(compute, a, b)) if compute else UNKNOWN
 
@@ -166,8 +170,8 @@ def compared(left: Values, comparison: ast.cmpop, right: Values) -> Values:
     if isinstance(comparison, ast.Is | ast.IsNot) and right == (Const(None),):
         is_none = isinstance(comparison, ast.Is)
         return tuple(
-            Unknown(value.variables)
-            if isinstance(value, Unknown)
+            Unknown(variables((value,)))
+            if isinstance(value, Unknown | Made | Member | External)
             else Const((isinstance(value, Const) and value.value is None) is is_none, variables((value,)))
             for value in left
         )
@@ -207,25 +211,28 @@ def method(receiver: Value, name: str, arguments: Row[Values], keywords: dict[st
         return _of_mapping(receiver, name, arguments)
     if isinstance(receiver, Sequence):
         return (receiver,) if name in {"copy", "tolist"} else UNKNOWN
-    if not isinstance(receiver, Const):
-        return UNKNOWN
-    if name == "format":
-        return _folded(
+    return _of_plain(receiver, name, arguments, keywords) if isinstance(receiver, Const) else UNKNOWN
+
+
+def _of_plain(receiver: Const, name: str, arguments: Row[Values], keywords: dict[str, Values]) -> Values:
+    """A method of a string, which may be a path."""
+    found = UNKNOWN
+    if name in {"read", "read_text"}:
+        found = (Member(receiver, name),)
+    elif name in _SAME:
+        found = (receiver,)
+    elif name == "joinpath":
+        found = path([(receiver,), *arguments])
+    elif name == "join" and arguments:
+        found = _folded([(receiver,), *elements(arguments[0])], lambda text, *parts: text.join(parts))
+    elif name == "format":
+        found = _folded(
             [(receiver,), *arguments, *keywords.values()],
             lambda text, *rest: _formatted(text, rest[: len(arguments)], rest[len(arguments) :], list(keywords)),
         )
-    if name == "join" and arguments:
-        rows = list(elements(arguments[0]))
-        return _folded([(receiver,), *rows], lambda text, *parts: text.join(parts))
-    if name in {"read", "read_text"}:
-        return (Member(receiver, name),)
-    if name in {"open", "as_posix", "resolve", "absolute", "expanduser"}:
-        return (receiver,)
-    if name == "joinpath":
-        return path([(receiver,), *arguments])
-    if name in _METHODS:
-        return _folded([(receiver,), *arguments], lambda text, *rest: _of_text(text, name, rest))
-    return UNKNOWN
+    elif name in _METHODS:
+        found = _folded([(receiver,), *arguments], lambda text, *rest: _of_text(text, name, rest))
+    return found
 
 
 def _formatted(text: str, row: Row[Any], given: Row[Any], names: list[str]) -> str:

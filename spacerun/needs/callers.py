@@ -73,19 +73,33 @@ class Callers:
 
     def _called(self, function: Scope) -> Iterator[tuple[Use, Object | None]]:
         owner, name = function.method_of, getattr(function.node, "name", "")
+        names = {name}
         if owner and name == "__init__":
-            name = getattr(owner.node, "name", "")
+            names |= {getattr(heir.node, "name", "") for heir in self._heirs(owner)}
         for scopes in self._flow.project.all_scopes() if name else ():
-            for use in scopes.calls_by_name.get(name, [])[:_MOST]:
+            for use in (use for name in names for use in scopes.calls_by_name.get(name, [])[:_MOST]):
                 callee = self._flow.values(use.of(use.expression.func)) if isinstance(use.expression, ast.Call) else ()
                 for value in callee:
                     if isinstance(value, Method) and value.function is function:
                         yield use, value.receiver
-                    elif isinstance(value, Defined) and value.scope in {function, owner}:
+                    elif isinstance(value, Defined) and self._leads_to(value.scope, function, owner):
                         yield use, None
                 # A method of an object that cannot be traced: by its name, if it is no everyday name.
                 if owner and callee and all(isinstance(value, Unknown) for value in callee) and "_" in name.strip("_"):
                     yield use, None
+
+    def _heirs(self, owner: Scope) -> Iterator[Scope]:
+        """A class, and those that inherit from it."""
+        yield owner
+        for scopes in self._flow.project.all_scopes():
+            for scope in scopes.scopes:
+                if scope.is_class and scope is not owner and owner in self._flow.objects.ancestry(scope):
+                    yield scope
+
+    def _leads_to(self, called: Scope, function: Scope, owner: Scope | None) -> bool:
+        if called is function:
+            return True
+        return bool(owner and called.is_class and self._flow.objects.method(called, "__init__") is function)
 
     def contexts(self, scope: Scope, depth: int = 0) -> tuple[Frame | None, ...]:
         """The ways into `scope` that are told apart; None alone where they are not."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from spacerun.source.scopes import Use
 
 _DTYPES: Final = {"half": "float16", "bfloat16": "bfloat16", "float": "float32", "double": "float64"}
-_OFFLOADS: Final = {
+OFFLOADS: Final = {
     "enable_model_cpu_offload": "model",
     "enable_sequential_cpu_offload": "sequential",
     "enable_group_offload": "group",
@@ -28,7 +28,7 @@ _SAVERS: Final = frozenset({
     "enable_xformers_memory_efficient_attention", "enable_memory_efficient_attention", "enable_forward_chunking",
     "gradient_checkpointing_enable", "enable_layerwise_casting",
 })  # fmt: skip
-_INTERESTING: Final = frozenset({*_DTYPES, *_OFFLOADS, *_SAVERS, "to", "cuda", "cpu", "set_default_dtype"})
+_INTERESTING: Final = frozenset({*_DTYPES, *OFFLOADS, *_SAVERS, "to", "cuda", "cpu", "set_default_dtype"})
 _DEEPEST: Final = 6
 
 
@@ -71,8 +71,8 @@ class Changes:
     def _change(self, use: Use, call: ast.Call, name: str) -> Change:
         if name in _DTYPES:
             return Change(dtype=_DTYPES[name])
-        if name in _OFFLOADS:
-            return Change(offload=_OFFLOADS[name])
+        if name in OFFLOADS:
+            return Change(offload=OFFLOADS[name])
         if name in _SAVERS:
             return Change(memory=(name,))
         if name in {"cuda", "cpu"}:

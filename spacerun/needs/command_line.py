@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING, Final
 
-from spacerun.needs.values import NONE, UNKNOWN, Const, Mapping, Values, certain, merge, texts
+from spacerun.needs.values import NONE, UNKNOWN, Const, Mapping, Sequence, Values, certain, merge, texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,7 +17,7 @@ PARSERS: Final = frozenset({"parse_args", "parse_known_args", "parse_args_into_d
 _FLAGS: Final = {"store_true": False, "store_false": True}
 
 
-def parsed(flow: Flow) -> Values:
+def parsed(flow: Flow, method: str) -> Values:
     """What `parse_args()` gives: for each `add_argument` anywhere in the Space, its default."""
     items: dict[str, Values] = {}
     for scopes in flow.project.all_scopes():
@@ -26,8 +26,7 @@ def parsed(flow: Flow) -> Values:
                 value = _default(flow, use)
                 items[name] = merge([items[name], value]) if name in items else value
     options = Mapping(tuple(((Const(name),), values) for name, values in items.items()))
-    # `parse_known_args` gives a pair, of which the first is the same.
-    return (options,)
+    return (Sequence(((options,), UNKNOWN)),) if method == "parse_known_args" else (options,)
 
 
 def _names(flow: Flow, use: Use) -> Iterator[str]:

@@ -12,13 +12,10 @@ from spacerun.source.literals import within_space
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from typing_extensions import TypeGuard
-
-    from spacerun.needs.values import Value
+    from typing import TypeGuard
 
     from spacerun.needs.flow import Flow
-    from spacerun.needs.values import Frame
+    from spacerun.needs.values import Frame, Value
     from spacerun.source.scopes import Use
 
 _LARGEST: Final = 256 * 1024

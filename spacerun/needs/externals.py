@@ -1,4 +1,4 @@
-"""What well-known functions outside of the Space give: Python's own, PyTorch's questions about the machine, settings."""
+"""What well-known functions outside of the Space give: Python's own, PyTorch's questions about the machine."""
 
 from __future__ import annotations
 
@@ -66,25 +66,19 @@ def call(flow: Flow, name: str, use: Use, frame: Frame | None) -> Values:
         frame: From where it is seen.
     """
     node = use.expression
-    known = _FUNCTIONS.get(name)
-    if not isinstance(node, ast.Call) or any(isinstance(argument, ast.Starred) for argument in node.args):
-        known = None
     if name in _GPU or name in _NEVER:
-        return (Const(name in _GPU and flow.setting.gpu),)
-    if known:
+        return (Const(value=name in _GPU and flow.setting.gpu),)
+    assert isinstance(node, ast.Call)  # noqa: S101 - narrows the type
+    known = _FUNCTIONS.get(name)
+    if known and not any(isinstance(argument, ast.Starred) for argument in node.args):
         return known(flow, use, frame)
-    if name in _SAME and isinstance(node, ast.Call):
-        first = flow.values(use.of(node.args[0]), frame) if node.args else None
-        if first is not None:
-            return first
-        items = tuple(((Const(k.arg),), flow.values(use.of(k.value), frame)) for k in node.keywords if k.arg)
-        return (Mapping(items),) if name in _OBJECTS or not node.keywords else UNKNOWN
-    if name in _OBJECTS and isinstance(node, ast.Call):
-        items = tuple(((Const(k.arg),), flow.values(use.of(k.value), frame)) for k in node.keywords if k.arg)
-        return (Mapping(items),)
-    if name.partition(".")[0] == "streamlit":
-        return widgets.shown(flow, Made(use, name, frame))
-    return (Made(use, name, frame),)
+    if name in _SAME and node.args:
+        return flow.values(use.of(node.args[0]), frame)
+    if name in _SAME or name in _OBJECTS:
+        items = (((Const(k.arg),), flow.values(use.of(k.value), frame)) for k in node.keywords if k.arg)
+        return (Mapping(tuple(items)),)
+    made = Made(use, name, frame)
+    return widgets.shown(flow, made) if name.partition(".")[0] == "streamlit" else (made,)
 
 
 def _first(flow: Flow, use: Use, frame: Frame | None) -> Values:
@@ -124,7 +118,11 @@ def _base(flow: Flow, use: Use, frame: Frame | None) -> Values:
 def _exists(flow: Flow, use: Use, frame: Frame | None) -> Values:
     """True for what the Space brings; what it lacks the app may yet fetch."""
     found = [within_space(text) for text in texts(_first(flow, use, frame))]
-    return (Const(True),) if found and all(path and flow.setting.read(path) is not None for path in found) else UNKNOWN
+    return (
+        (Const(value=True),)
+        if found and all(path and flow.setting.read(path) is not None for path in found)
+        else UNKNOWN
+    )
 
 
 def _length(flow: Flow, use: Use, frame: Frame | None) -> Values:
@@ -213,6 +211,7 @@ _FUNCTIONS: Final[dict[str, Callable[[Flow, Use, Frame | None], Values]]] = {
     "os.path.join": _path,
     "os.path.dirname": _parent,
     "os.path.basename": _base,
+    "builtins.super": lambda flow, use, _: flow.objects.above(use.scope),
     "builtins.len": _length,
     "builtins.enumerate": _enumerated,
     "builtins.zip": _zipped,

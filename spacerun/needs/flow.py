@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from spacerun.needs.callers import Callers
     from spacerun.needs.objects import Objects
     from spacerun.needs.values import Frame, Object, Value, Values

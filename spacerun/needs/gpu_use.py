@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from spacerun.needs.changes import OFFLOADS
 from spacerun.needs.precision import precision_of
 from spacerun.needs.values import Const, External, Mapping, Values, texts
 
@@ -26,7 +27,7 @@ _CALLS: Final = re.compile(
     r"current_device|Stream|memory_allocated|ipc_collect|FloatTensor|HalfTensor)|"
     r"vllm\.(?:.*\.)?LLM|(?:auto_gptq|awq|exllamav2|flash_attn|bitsandbytes|xformers|unsloth)\..*"
 )
-_DEVICES: Final = ("device", "device_map", "map_location", "main_device", "torch_device")
+_DEVICES: Final = ("device", "device_type", "device_map", "map_location", "main_device", "torch_device")
 # Functions whose first argument is a device.
 _TAKES_DEVICE: Final = frozenset({"to", "device", "autocast", "Generator", "set_default_device"})
 _ASKED: Final = re.compile(r"cuda|gpu|device|bf16|fp16|half", re.IGNORECASE)
@@ -73,23 +74,25 @@ def _uses(flow: Flow, use: Use, call: ast.Call) -> Iterator[str]:
     name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
     functions = flow.values(use.of(call.func))
     outside = [function.name for function in functions if isinstance(function, External)]
-    if name == "cuda" and not outside:
-        yield ".cuda()"
+    if (name == "cuda" and not outside) or name in OFFLOADS:  # which moves parts to the GPU, one after another
+        yield f".{name}()"
     if any(_CALLS.fullmatch(function) for function in outside):
         yield f"{outside[0]}()"
-    if name in _TAKES_DEVICE:
-        for argument in call.args[:2]:
-            if text := _cuda(flow.values(use.of(argument))):
-                yield f'{name}("{text}")'
+    for argument in call.args[:2] if name in _TAKES_DEVICE else ():
+        if text := _cuda(flow.values(use.of(argument))):
+            yield f'{name}("{text}")'
     for keyword in call.keywords:
-        values = flow.values(use.of(keyword.value)) if keyword.arg in {*_DEVICES, "attn_implementation"} else ()
-        if keyword.arg == "attn_implementation" and "flash_attention_2" in texts(values):
-            yield 'attn_implementation="flash_attention_2"'
-        if keyword.arg in _DEVICES and (text := _cuda(values)):
-            yield f"{keyword.arg}={text}"
+        yield from _keyword(flow, use, keyword)
     method = precision_of(flow, use, None).method if name in {"from_pretrained", "pipeline"} else None
     if method and method.startswith("bitsandbytes"):
         yield method
+
+
+def _keyword(flow: Flow, use: Use, keyword: ast.keyword) -> Iterator[str]:
+    if keyword.arg in _DEVICES and (text := _cuda(flow.values(use.of(keyword.value)))):
+        yield f"{keyword.arg}={text}"
+    if keyword.arg == "attn_implementation" and "flash_attention_2" in texts(flow.values(use.of(keyword.value))):
+        yield 'attn_implementation="flash_attention_2"'
 
 
 def _cuda(values: Values) -> str | None:

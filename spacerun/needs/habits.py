@@ -35,8 +35,8 @@ _PORTS: Final = ("server_port", "port")
 _SERVERS: Final = frozenset({"launch", "run", "serve", "serve_forever"})
 # What a call of a model or pipeline takes that its memory depends on.
 _SIZES: Final = frozenset({
-    "max_new_tokens", "max_length", "max_tokens", "height", "width", "num_frames", "num_images_per_prompt", "batch_size",
-    "num_beams", "n_ctx", "max_model_len", "chunk_length_s",
+    "max_new_tokens", "max_length", "max_tokens", "height", "width", "num_frames", "num_images_per_prompt",
+    "batch_size",    "num_beams", "n_ctx", "max_model_len", "chunk_length_s",
 })  # fmt: skip
 _LARGEST_SIZE: Final = 10**9
 

@@ -39,6 +39,7 @@ class Loader:
     kind: str = "hub"
     role: str = "weights"
     downloads: bool = False
+    base: bool = False
 
 
 def loader_of(names: tuple[str, ...], method: str) -> Loader | None:

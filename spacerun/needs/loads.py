@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import ast
-from dataclasses import dataclass, field, replace
+import re
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from spacerun.needs import naming
+from spacerun.needs.access import is_model_id
 from spacerun.needs.changes import Changes
+from spacerun.needs.fetched import Downloads
 from spacerun.needs.loaders import Loader, is_weightless, loader_of, may_load
+from spacerun.needs.naming import is_weights
 from spacerun.needs.precision import Precision, precision_of
-from spacerun.needs.values import Const, Defined, External, Made, Member, Method, Object, Values, certain, plain, texts
+from spacerun.needs.values import Const, Defined, External, Made, Member, Method, Object, Values, certain, texts
+from spacerun.source.literals import within_space
 from spacerun.source.scopes import Use, dotted
 
 if TYPE_CHECKING:
@@ -23,6 +28,14 @@ if TYPE_CHECKING:
 
 # More candidates of one call than these are told as their number.
 MOST_CANDIDATES: Final = 60
+ANY_LOADER: Final = Loader("other", ())
+# Libraries of no models, and those whose every load call the table names.
+_NO_MODELS: Final = frozenset({
+    "gradio", "streamlit", "os", "pathlib", "builtins", "huggingface_hub", "transformers", "datasets", "gradio_client",
+    "fastapi", "flask", "requests", "openai", "anthropic", "groq", "litellm", "pydantic", "typing", "collections",
+    "PIL",    "smolagents", "langchain_openai", "dash", "starlette", "google", "pandas", "apscheduler", "threading",
+})  # fmt: skip
+_MODEL_LIKE: Final = re.compile(r"model|encoder|pretrained|checkpoint|ckpt|weights", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -44,7 +57,8 @@ class Load:
         place: The call, as `file:line`.
         choice: Whether it is one of several, or loaded under a condition of run time.
         at_start: Whether it is loaded before the app answers.
-        base: Names of the models that it is an adapter or a part of.
+        brings_base: Whether it is an adapter whose base model is loaded with it.
+        memory: What the code does for it to take less memory.
     """
 
     id: str | None
@@ -61,20 +75,20 @@ class Load:
     offload: str | None = None
     choice: bool = False
     at_start: bool = False
-    memory: tuple[str, ...] = field(default=())
+    brings_base: bool = False
+    memory: tuple[str, ...] = ()
 
 
 def find_loads(flow: Flow, reach: Reach) -> tuple[Load, ...]:
     """Every model that the code of a Space loads, in the order of the text."""
-    changes = Changes(flow, reach)
+    reader = _Reader(flow, reach)
     found: dict[tuple[object, ...], Load] = {}
     for use in reach.calls():
         call = use.expression
-        if isinstance(call, ast.Call) and may_load(_method(call)):
-            for load in _Reader(flow, reach, changes).loads(use, call):
-                key = (load.id, load.file, load.subfolder, load.role, load.precision.dtype)
-                found[key] = _merged(found[key], load) if key in found else load
-    return tuple(_without_repeats(list(found.values())))
+        for load in reader.loads(use, call) if isinstance(call, ast.Call) else ():
+            key = (load.id, load.file, load.subfolder, load.role, load.precision.dtype)
+            found[key] = _merged(found[key], load) if key in found else load
+    return tuple(_without_repeats([*found.values(), *reader.addresses()]))
 
 
 def _merged(first: Load, second: Load) -> Load:
@@ -90,6 +104,7 @@ def _merged(first: Load, second: Load) -> Load:
 
 def _without_repeats(loads: list[Load]) -> Iterator[Load]:
     """A download is told only where nothing is said to load from it; the unknown only once a line."""
+    # What is fetched, and only told as such.
     loaded = {(load.id, load.file) for load in loads if load.library != "huggingface_hub"} | {
         (load.id, None) for load in loads if load.library != "huggingface_hub" and not load.file
     }
@@ -99,10 +114,21 @@ def _without_repeats(loads: list[Load]) -> Iterator[Load]:
             if load.place in unknown:
                 continue
             unknown.add(load.place)
-        elif load.library == "huggingface_hub" and load.role == "weights":
-            if (load.id, load.file) in loaded or (load.id, None) in loaded:
-                continue
+        elif load.library == "huggingface_hub" and load.role == "weights" and _is_told(load, loaded):
+            continue
         yield load
+
+
+def _is_told(load: Load, loaded: set[tuple[str | None, str | None]]) -> bool:
+    return (load.id, load.file) in loaded or (load.id, None) in loaded
+
+
+def _labelled(call: ast.Call) -> Iterator[tuple[str, ast.expr]]:
+    """The arguments of a call, each with the name that it goes by."""
+    for node in call.args:
+        yield (dotted(node) or "").rpartition(".")[2], node
+    for keyword in call.keywords:
+        yield keyword.arg or "", keyword.value
 
 
 def _method(call: ast.Call) -> str:
@@ -112,13 +138,27 @@ def _method(call: ast.Call) -> str:
 class _Reader:
     """Reads one load call."""
 
-    def __init__(self, flow: Flow, reach: Reach, changes: Changes) -> None:
+    def __init__(self, flow: Flow, reach: Reach) -> None:
         self._flow = flow
         self._reach = reach
-        self._changes = changes
+        self._changes = Changes(flow, reach)
+        self._downloads = Downloads(flow, reach)
+
+    def addresses(self) -> Iterator[Load]:
+        """Weights that the code fetches from an address."""
+        for row in self._downloads.rows:
+            if row.is_url and naming.is_weights(row.id):
+                place = f"{row.use.scope.file}:{row.use.position[0]}"
+                load = Load(None, "unknown", "other", "weights", Precision(), place, choice=True)
+                named = naming.named(self._flow, ANY_LOADER, load, row.id)
+                if named is not None:
+                    yield named
 
     def loads(self, use: Use, call: ast.Call) -> Iterator[Load]:
         """What the call loads, from every way into it."""
+        if not may_load(_method(call)):
+            yield from self._unlisted(use, call)
+            return
         for frame in self._flow.callers.contexts(use.scope):
             if frame and self._flow.is_dead(use.blocks, use.scope, frame):
                 continue
@@ -155,10 +195,47 @@ class _Reader:
         for text in names[:MOST_CANDIDATES]:
             for file in files[:MOST_CANDIDATES]:
                 load = naming.named(self._flow, loader, replace(template, file=file), text)
+                load = load and self._placed(load, text)
                 if load is not None:
                     yield replace(load, choice=template.choice or several)
         if not certain(given) and not names:
             yield replace(template, id=None, kind="unknown", choice=True)
+
+    def _placed(self, load: Load, text: str) -> Load | None:
+        """`load`, told by what the code has downloaded to that place; None for a place that it fills otherwise."""
+        path = load.id if load.kind == "file" else within_space(text) if "://" not in text else None
+        if path is None or load.kind not in {"file", "hub"} or self._flow.setting.exists(path):
+            return load
+        row = self._downloads.at(path)
+        if row is not None and row.id != load.id:
+            kind: Kind = "url" if row.is_url else "hub"
+            inner = path.removeprefix(row.path or "").strip("/") or None
+            named = replace(
+                load, id=row.id, kind=kind, file=row.file or (inner if inner and is_weights(inner) else None)
+            )
+            return naming.named(self._flow, ANY_LOADER, named, row.id) if row.is_url else named
+        if load.kind == "hub" and "/" in path and path.partition("/")[0] in self._downloads.folders:
+            return None
+        return load
+
+    def _unlisted(self, use: Use, call: ast.Call) -> Iterator[Load]:
+        """A class of a library that no table names, given what is called a model and looks like one."""
+        name = _method(call)
+        if not name[:1].isupper() or not (call.args or call.keywords):
+            return
+        functions = self._flow.values(use.of(call.func))
+        outside = [value.name for value in functions if isinstance(value, External)]
+        if not outside or outside[0].partition(".")[0] in _NO_MODELS or "." not in outside[0] or is_weightless(name):
+            return
+        beside = any(isinstance(v, Made) for _, node in _labelled(call) for v in self._flow.values(use.of(node)))
+        for label, node in _labelled(call):
+            if _MODEL_LIKE.search(label) or (not label and beside):
+                for text in texts(self._flow.values(use.of(node))):
+                    template = self._template(ANY_LOADER, use, None, outside[0])
+                    if template and "/" in text and is_model_id(text) and not is_weights(text):
+                        load = self._placed(replace(template, id=text, kind="hub", library="other"), text)
+                        if load is not None:
+                            yield load
 
     def _template(self, loader: Loader, use: Use, frame: Frame | None, name: str) -> Load | None:
         """All but the name; None for a call that loads no weights."""
@@ -186,6 +263,7 @@ class _Reader:
             revision=text("revision"),
             device=self._device(use, frame) or change.device,
             offload=change.offload,
+            brings_base=loader.base,
             choice=self._is_conditional(use, frame),
             at_start=self._reach.is_at_start(use),
             memory=change.memory,
@@ -252,6 +330,3 @@ def _names(function: object) -> Iterator[str]:
             yield getattr(scope.node, "name", "")
         case Method(function=scope):
             yield f"local.{getattr(scope.node, 'name', '')}"
-
-
-__all__ = ["Load", "device_in", "find_loads", "plain"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 from spacerun.needs.access import is_model_id
 from spacerun.needs.values import plain
-from spacerun.source.literals import ROOT, within_space
+from spacerun.source.literals import within_space
 
 if TYPE_CHECKING:
     from spacerun.needs.flow import Flow
@@ -28,7 +28,8 @@ _PAGE: Final = re.compile(
     r"https?://(?:www\.)?(?:huggingface\.co|hf\.co)/(?P<id>[^/]+/[^/]+)(?:/(?:resolve|blob|raw)/[^/]+/(?P<file>[^?#]+))?/?"
 )
 _API: Final = re.compile(r"https://[^/]+/(?:hf-inference/)?(?:models|pipeline/[^/]+)/(?P<id>[^/?#]+/[^/?#]+)")
-_HUB_PREFIX: Final = re.compile(r"(?:hf[-_]hub:|hf://|local-dir:|timm/(?=.*hf[-_]hub:))")
+_HUB_PREFIX: Final = re.compile(r"(?:hf[-_]hub:|local-dir:|timm/(?=.*hf[-_]hub:))")
+_HF: Final = re.compile(r"hf://(?:models/)?(?P<id>[^/]+/[^/@]+)(?:@[^/]+)?(?:/(?P<file>.+))?")
 # `transformers.pipeline` without a model (transformers/pipelines/__init__.py, SUPPORTED_TASKS).
 _OF_TASK: Final = {
     "sentiment-analysis": "distilbert/distilbert-base-uncased-finetuned-sst-2-english",
@@ -74,28 +75,52 @@ _WHISPER: Final = {
 }
 
 
-def named(flow: Flow, loader: Loader, load: Load, text: str) -> Load | None:  # noqa: PLR0911 - one kind of name, one line
+def named(flow: Flow, loader: Loader, load: Load, text: str) -> Load | None:
     """`load` with the model that `text` means to `loader`; None where that has no weights, or is none."""
     text = text.strip()
-    if loader.library == "gradio" or (
-        loader.role == "remote" and text.startswith(("models/", "spaces/", "huggingface/"))
-    ):
-        if text.startswith("spaces/") or "/" not in text:
-            return None
-        text = text.removeprefix("models/").removeprefix("huggingface/")
+    if text.rpartition("/")[2] in {"", "None", "A"}:  # a name that is not set yet; "N/A"
+        return None
     if loader.downloads and load.file and not is_weights(load.file):
         return None
-    if (page := _PAGE.fullmatch(text)) and is_model_id(page["id"]):
-        return replace(load, id=page["id"], kind="hub", file=page["file"] or load.file)
-    if loader.role == "remote" and (page := _API.match(text)):
-        return replace(load, id=page["id"], kind="hub")
-    if text.startswith(("http://", "https://")):
-        return replace(load, id=text, kind="url") if loader.role != "remote" else None
+    if loader.role == "remote":
+        return _elsewhere(loader, load, text)
+    if "://" in text:
+        return _address(load, text)
+    found: Load | None = None
     if (shorter := _HUB_PREFIX.sub("", text)) != text:
         file = load.file if loader.library not in {"timm", "open_clip"} else None
-        return replace(load, id=shorter, kind="hub", file=file)
-    if (path := _file(flow, loader, text)) is not None:
-        return replace(load, id=path, kind="file", file=None)
+        found = replace(load, id=shorter, kind="hub", file=file)
+    elif (path := _file(flow, loader, text)) is not None:
+        known = flow.setting.exists(path) if path else False
+        found = replace(load, id=path, kind="file", file=None) if known or is_weights(path) else None
+    else:
+        found = _plain_name(loader, load, text)
+    return found
+
+
+def _elsewhere(loader: Loader, load: Load, text: str) -> Load | None:
+    """A model that runs elsewhere: `gr.load("models/owner/name")`, `InferenceClient("owner/name")`, an address."""
+    if loader.library == "gradio" and "/" not in text:
+        return None
+    if match := _PAGE.fullmatch(text) or _API.match(text):
+        text = match["id"]
+    text = text.removeprefix("models/").removeprefix("huggingface/")
+    return replace(load, id=text, kind="hub") if is_model_id(text) else None
+
+
+def _address(load: Load, text: str) -> Load | None:
+    """An address: of a file on the Hub, which is told by its model, or elsewhere."""
+    match = _PAGE.fullmatch(text) or _HF.fullmatch(text)
+    if match and is_model_id(match["id"]):
+        file = match["file"]
+        if file and not is_weights(file):
+            return None
+        return replace(load, id=match["id"], kind="hub", file=file or load.file)
+    return replace(load, id=text, kind="url") if text.startswith(("http://", "https://")) else None
+
+
+def _plain_name(loader: Loader, load: Load, text: str) -> Load | None:
+    """A name without a place: the library's own, or a model's."""
     if loader.kind == "name":
         return replace(load, id=_own(loader, load, text), kind="name", file=None)
     if loader.names and "/" not in text:
@@ -116,7 +141,7 @@ def _file(flow: Flow, loader: Loader, text: str) -> str | None:
             return None  # one of its own, which it downloads
         if loader.kind == "file" and not looks_so and is_model_id(text) and "/" in text and loader.library != "torch":
             return None
-        return path or text.replace(ROOT, ".")
+        return path or ""  # a path elsewhere is one that the app fills itself
     return None
 
 

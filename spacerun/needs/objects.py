@@ -49,29 +49,39 @@ class Objects:
 
     # -- attributes and items ------------------------------------------------------------------------------------------
 
-    def attribute(self, base: Value, name: str) -> Values:  # noqa: PLR0911 - one kind of value, one line
+    def attribute(self, base: Value, name: str) -> Values:
         """What `base.name` may be worth."""
+        found = UNKNOWN
         match base:
+            case _ if name == "training":  # of a model, which is only asked
+                found = (Const(value=False),)
             case External(name=outside):
-                return (External(f"{outside}.{name}"),)
+                found = (External(f"{outside}.{name}"),)
             case Local(location=location):
-                return self._flow.member(location, name) or UNKNOWN
+                found = self._flow.member(location, name) or UNKNOWN
             case Defined(scope=owner) if owner.is_class:
-                return self._of_class(owner, name, None)
+                found = self._of_class(owner, name, None)
             case Object(owner=owner):
-                return self._of_class(owner, name, base)
-            case Mapping() if (held := base.get(name)) is not None:
-                return held
-            case Const() if name in {"value", "name", "type"}:  # of an Enum's member, of a torch.device
-                text = base.value
-                return (Const(text.partition(":")[0], base.variables),) if isinstance(text, str) else (base,)
-            case Const(value=str() as text) if name == "parent":
-                return arithmetic.method(base, "rpartition", [(Const("/"),)], {}) and (
-                    Const(text.rpartition("/")[0] or ".", base.variables),
-                )
-            case Made() | Member() | Mapping() | Sequence() | Const():
-                return (Member(base, name),)
-        return (base,) if isinstance(base, Unknown) else UNKNOWN
+                found = self._of_class(owner, name, base)
+            case Mapping() | Made():
+                held = base.get(name) if isinstance(base, Mapping) else self._keyword(base, name)
+                found = (Member(base, name),) if held is None else held
+            case Const() if name in {"value", "name", "type", "parent"}:
+                found = _of_const(base, name)
+            case Member() | Sequence() | Const():
+                found = (Member(base, name),)
+            case Unknown():
+                found = (base,)
+        return found
+
+    def _keyword(self, made: Made, name: str) -> Values | None:
+        """What a library's configuration object was given under the name of its attribute."""
+        call = made.call.expression
+        if isinstance(call, ast.Call) and made.name.rpartition(".")[2][:1].isupper():
+            for keyword in call.keywords:
+                if keyword.arg == name:
+                    return self._flow.values(made.call.of(keyword.value), made.frame)
+        return None
 
     def item(self, containers: Values, keys: Values) -> Values:
         """What `container[key]` may be worth."""
@@ -109,6 +119,12 @@ class Objects:
     def entered(self, contexts: Values) -> Values:
         """What `with context as name` binds to the name."""
         return contexts
+
+    def above(self, scope: Scope) -> Values:
+        """`super()` in a method."""
+        owner = scope.method_of
+        bases = self.ancestry(owner)[1:] if owner else ()
+        return (Object(bases[0]),) if bases else UNKNOWN
 
     # -- classes -------------------------------------------------------------------------------------------------------
 
@@ -194,7 +210,7 @@ class Objects:
                 call = self.method(owner, "__call__") or self.method(owner, "forward")
                 return self._returned(call, self._inner(call, use, frame, function)) if call else UNKNOWN
             case Member(name=name) if name in command_line.PARSERS:
-                return command_line.parsed(self._flow)
+                return command_line.parsed(self._flow, name)
             case Member(of=Made() | Member() as made, name=name):
                 return (made,) if name in FLUENT else (Made(use, f"{_name(made)}.{name}", frame),)
             case Member(of=receiver, name=name):
@@ -226,6 +242,15 @@ class Objects:
         arguments = [self._flow.values(use.of(argument), frame) for argument in call.args]
         keywords = {k.arg: self._flow.values(use.of(k.value), frame) for k in call.keywords if k.arg}
         return arithmetic.method(receiver, name, arguments, keywords)
+
+
+def _of_const(base: Const, name: str) -> Values:
+    """The value of an Enum's member, the type of a torch.device, the folder of a path."""
+    text = base.value
+    if not isinstance(text, str):
+        return (base,)
+    shown = text.rpartition("/")[0] or "." if name == "parent" else text.partition(":")[0]
+    return (Const(shown, base.variables),)
 
 
 def _name(value: Value) -> str:

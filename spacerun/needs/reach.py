@@ -9,7 +9,7 @@ import ast
 from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
-from spacerun.needs.values import Defined, Method, Object
+from spacerun.needs.values import Defined, Method, Object, variables
 from spacerun.source.scopes import Function, Imported
 
 if TYPE_CHECKING:
@@ -51,7 +51,18 @@ class Reach:
         """Every call in code that may run."""
         for scope, uses in self._calls.items():
             if _home(scope) in self.scopes:
-                yield from (use for use in uses if not self._flow.is_dead(use.blocks, scope))
+                yield from (
+                    use for use in uses if not self._flow.is_dead(use.blocks, scope) and not self._is_behind(use)
+                )
+
+    def _is_behind(self, use: Use) -> bool:
+        """Whether something surely leaves the function before: `if not torch.cuda.is_available(): return`."""
+        scopes = self._flow.project.scopes(use.scope.file)
+        for test, place in scopes.exits if scopes else ():
+            around = test.scope is use.scope and use.blocks[: len(test.blocks)] == test.blocks
+            if around and place <= use.position and self._flow.decide(test):
+                return not variables(self._flow.values(test))  # a variable may yet be given
+        return False
 
     def holds(self, use: Use) -> bool:
         """Whether `use` stands in code that may run."""
@@ -80,6 +91,8 @@ class Reach:
             for imported in reader.imports:
                 self._import(imported, scope.file)
             self._names |= reader.names
+            if "globals" in reader.names:  # functions called by the text of their names
+                waiting += [(inner, scopes) for inner in scopes.scopes if inner.parent is scopes.module]
             for name in (*reader.names, *(["__init__"] if scope.is_class else [])):
                 waiting += self._led_to(name)
             if scope.is_class:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from spacerun.source.scopes import Scope
 
 _READERS: Final = frozenset({
-    "os.getenv", "os.environ.get", "os.environ.pop", "os.environ.setdefault", "decouple.config", "streamlit.secrets.get",
-    "google.colab.userdata.get", "starlette.config.Config",
+    "os.getenv", "os.environ.get", "os.environ.pop", "os.environ.setdefault", "decouple.config",
+    "streamlit.secrets.get", "google.colab.userdata.get", "starlette.config.Config",
 })  # fmt: skip
 _MAPPINGS: Final = frozenset({"os.environ", "streamlit.secrets"})
 _EXITS: Final = frozenset({"sys.exit", "builtins.exit", "builtins.quit", "os._exit", "streamlit.stop"})
@@ -104,16 +104,12 @@ class _Finder:
         self.written: set[str] = set()
 
     def find(self) -> None:
+        """Go over all code that may run."""
         for scopes in self._flow.project.all_scopes():
-            for use in scopes.subscripts:
-                if self._runs(use):
-                    self._item(use, scopes)
-            for use in scopes.raises:
-                if self._runs(use):
-                    self._ends(use, scopes)
-            for use in scopes.asserts:
-                if self._runs(use):
-                    self._asserted(use, scopes)
+            readers = ((self._item, scopes.subscripts), (self._ends, scopes.raises), (self._asserted, scopes.asserts))
+            for read, uses in readers:
+                for use in filter(self._runs, uses):
+                    read(use, scopes)
             for scope in scopes.scopes:
                 if scope.is_class and scope in self._reach.scopes:
                     self._settings(scope)
@@ -250,6 +246,3 @@ def _is(function: str, pattern: str) -> bool:
     """Whether `function` is `package.….name` where `pattern` is `package.name`."""
     package, _, name = pattern.rpartition(".")
     return function.startswith(f"{package}.") and function.rpartition(".")[2] == name
-
-
-__all__ = ["Client", "Variable", "find_variables"]

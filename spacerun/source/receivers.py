@@ -244,4 +244,3 @@ class Receivers:
             if value is not Kind.OTHER:
                 return value
         return self._objects.result(self.value(use.of(node.func)), path)
-

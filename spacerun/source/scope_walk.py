@@ -42,6 +42,7 @@ class ModuleScopes(Binder, ast.NodeVisitor):
         tests: What has to be true, or false, for a conditional block to run, by the number of the block.
         tries: From where to where each `try` body reaches that has handlers.
         subscripts: Every `container[key]`, read or written.
+        exits: Every `if` without `else` whose body leaves the function or loop: its test, and where it ends.
         raises: What every `raise` raises.
         asserts: What every `assert` tests.
     """
@@ -57,6 +58,7 @@ class ModuleScopes(Binder, ast.NodeVisitor):
         self.tests: dict[int, tuple[Use, bool]] = {}
         self.tries: list[tuple[Position, Position]] = []
         self.subscripts: list[Use] = []
+        self.exits: list[tuple[Use, Position]] = []
         self.raises: list[Use] = []
         self.asserts: list[Use] = []
         self._called: set[int] = set()
@@ -196,6 +198,8 @@ class ModuleScopes(Binder, ast.NodeVisitor):
             self.tests[id(node.body[0])] = (test, True)
             if node.orelse:
                 self.tests[id(node.orelse[0])] = (test, False)
+            elif isinstance(node.body[-1], ast.Return | ast.Continue | ast.Break):
+                self.exits.append((test, end(node)))
         self._visit_block(node.body, loop=isinstance(node, ast.While))
         self._visit_block(node.orelse)
 

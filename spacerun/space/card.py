@@ -38,6 +38,7 @@ class SpaceCard:
         app_file: Path of the entry file, relative to the working tree; empty for docker.
         title: For people.
         models: Model ids that the card names.
+        preloads: Lines of `preload_from_hub`.
         startup_seconds: How long the Space may take to start, in seconds.
         warnings: What was wrong with the card, one sentence each.
     """
@@ -48,6 +49,7 @@ class SpaceCard:
     app_file: str
     title: str | None
     models: tuple[str, ...]
+    preloads: tuple[str, ...]
     startup_seconds: float
     warnings: tuple[str, ...]
 
@@ -83,7 +85,8 @@ def read_card(directory: Path) -> SpaceCard:
         python_version=_version(values, "python_version", warnings),
         app_file=app_file,
         title=one_line(_scalar(values, "title")) or None,
-        models=tuple(str(model) for model in _list(values, "models")),
+        models=tuple(_list(values, "models")),
+        preloads=tuple(_list(values, "preload_from_hub")),
         startup_seconds=_duration(_scalar(values, "startup_duration_timeout"), warnings),
         warnings=tuple(warnings),
     )

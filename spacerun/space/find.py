@@ -35,6 +35,7 @@ class FoundSpace:
         private: Whether reading it needs a token.
         files: Number of files.
         lfs_bytes: Sum of the sizes of its LFS objects, in bytes.
+        models: Models that the Hub itself found in its card and code.
     """
 
     id: str
@@ -43,6 +44,7 @@ class FoundSpace:
     private: bool
     files: int
     lfs_bytes: int
+    models: tuple[str, ...] = ()
 
     @property
     def url(self) -> str:
@@ -79,6 +81,7 @@ def find(reference: SpaceRef | SubdomainRef, *, progress: Progress, offline: boo
             private=bool(info.private),
             files=len(files),
             lfs_bytes=sum(file.lfs.size for file in files if file.lfs),
+            models=tuple(model for model in info.models or () if isinstance(model, str)),
         )
     if found.id.lower() != reference.id.lower():
         progress.note(f"{reference.id} is called {found.id} now.")
@@ -120,7 +123,7 @@ def _remembered(reference: SpaceRef | SubdomainRef) -> FoundSpace:
                 f"{name}{'@' + revision if revision else ''} is not on this disk.",
                 hint="Launch it once without --offline.",
             )
-    return FoundSpace(**{**entry, "revision": revision})
+    return FoundSpace(**{**entry, "revision": revision, "models": tuple(entry.get("models", ()))})
 
 
 def _subdomain(memory: Path) -> str:

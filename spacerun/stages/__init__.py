@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from spacerun.environment.store import Environment
     from spacerun.gpu.devices import Device, DeviceReport
     from spacerun.ladder import Attempt
+    from spacerun.needs.models import ModelNeed
+    from spacerun.needs.report import Needs
     from spacerun.space.card import SpaceCard
     from spacerun.space.find import FoundSpace
     from spacerun.space.tree import Checkout
@@ -47,6 +49,9 @@ class Options:
     timeout_seconds: float | None = None
     system_packages: Consent = Consent.ASK
     confirm: Callable[[str], bool | None] | None = None
+    ask: Callable[[str], str | None] | None = None
+    replaced_models: Mapping[str, str] = field(default_factory=dict)
+    force: bool = False
     attempts: int = 3
     offline: bool = False
 
@@ -77,7 +82,10 @@ class Located:
     found: FoundSpace | None
     checkout: Checkout
     card: SpaceCard
+    checked: Checked
     source: SourceEdit
+    needs: Needs
+    models: tuple[ModelNeed, ...]
     wanted: Wanted
     evidence: Evidence
     environment_plan: EnvironmentPlan
@@ -89,8 +97,6 @@ class Prepared:
 
     located: Located
     environment: Environment
-    devices: DeviceReport
-    gpus: tuple[Device, ...]
     source: SourceEdit
     attempts: tuple[Attempt, ...] = ()
 

@@ -14,13 +14,15 @@ from spacerun.environment.learning import gather
 from spacerun.environment.lock import locked_plan, read_lock
 from spacerun.errors import UsageError
 from spacerun.ladder import Choice, recall
+from spacerun.lanes import Lanes
+from spacerun.source.rewrite import Wanted as Launched
 from spacerun.space.card import read_card
 from spacerun.space.checkout import check_out
 from spacerun.space.find import find, remember
 from spacerun.space.history import last_change
 from spacerun.space.reference import LocalRef, SpaceRef, parse
 from spacerun.space.tree import Checkout
-from spacerun.stages import Located
+from spacerun.stages import Located, needing
 from spacerun.text import one_line
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from spacerun.progress import StageClock
     from spacerun.space.card import SpaceCard
     from spacerun.space.find import FoundSpace
-    from spacerun.stages import Options
+    from spacerun.stages import Checked, Options
 
 
 def obtain(options: Options, clock: StageClock) -> tuple[FoundSpace | None, Checkout]:
@@ -61,22 +63,24 @@ def obtain(options: Options, clock: StageClock) -> tuple[FoundSpace | None, Chec
     return found, checkout
 
 
-def read(options: Options, clock: StageClock, found: FoundSpace | None, checkout: Checkout) -> Located:
-    """What the card and the code say, and the environment that follows from it."""
+def read(
+    options: Options, clock: StageClock, found: FoundSpace | None, checkout: Checkout, checked: Checked
+) -> Located:
+    """What the card and the code say, and the environment that follows; the Hub is asked for models beside it."""
     with clock.stage("source", "reading the code") as stage:
         card = read_card(checkout.directory)
         _require_launchable(card, checkout.space)
         source = editing.decide(
             checkout,
             card.app_file,
-            share=options.share,
-            host=options.host,
-            port=options.port,
+            Launched(options.share, options.host, options.port),
             in_use=in_use(checkout.directory),
+            models=options.replaced_models,
         )
         for warning in (*card.warnings, *source.warnings):
             clock.progress.warn(warning)
         lock = read_locked(options)
+        needs = needing.read(options, checkout, source, checked)
         before = Choice() if lock else recall(checkout.space, checkout.commit).choice
         wanted = Wanted(
             checkout.directory,
@@ -88,12 +92,17 @@ def read(options: Options, clock: StageClock, found: FoundSpace | None, checkout
             imports=source.imports,
             entry=card.app_file,
         )
-        evidence = Evidence() if lock else _evidence(options, wanted, checkout, found)
-        plan = _plan(options, clock, wanted, evidence, before, lock)
+        with Lanes() as lanes:
+            asking = lanes.run(
+                lambda: needing.models(options, card, found, checkout.space, needs, lock.models if lock else {})
+            )
+            evidence = Evidence() if lock else _evidence(options, wanted, checkout, found)
+            plan = _plan(options, clock, wanted, evidence, before, lock)
         if lock:
             plan = locked_plan(lock, plan, space=checkout.space, commit=checkout.commit, python=options.python)
-        stage.text = f"{card.app_file}: {_count(source)}"
-    return Located(checkout.space, found, checkout, card, source, wanted, evidence, plan)
+        models = asking.result()
+        stage.text = f"{card.app_file}: {_count(source)}" + (f", {len(models)} models" if models else "")
+    return Located(checkout.space, found, checkout, card, checked, source, needs, models, wanted, evidence, plan)
 
 
 def read_locked(options: Options) -> Lock | None:

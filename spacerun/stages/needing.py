@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from spacerun.editing import SourceEdit
-    from spacerun.progress import Progress, StageClock
+    from spacerun.progress import StageClock
     from spacerun.space.card import SpaceCard
     from spacerun.space.find import FoundSpace
     from spacerun.space.tree import Checkout
@@ -70,7 +70,12 @@ def _variables(options: Options, dotenv: bytes | None, source: SourceEdit) -> Ma
 
 
 def models(
-    options: Options, card: SpaceCard, found: FoundSpace | None, name: str, needs: Needs, pinned: Mapping[str, str | None]
+    options: Options,
+    card: SpaceCard,
+    found: FoundSpace | None,
+    name: str,
+    needs: Needs,
+    pinned: Mapping[str, str | None],
 ) -> tuple[ModelNeed, ...]:
     """The models of a Space, and who may read each, all asked of the Hub at once.
 
@@ -131,7 +136,11 @@ def _ask_for_secrets(located: Located, options: Options) -> Options:
     given = dict(options.variables)
     missing = [row for row in located.needs.variables if row.required and row.name not in given]
     for row in missing:
-        value = options.ask(f"{located.name} does not start without {row.name} ({row.places[0]}). Its value") if options.ask else None
+        value = (
+            options.ask(f"{located.name} does not start without {row.name} ({row.places[0]}). Its value")
+            if options.ask
+            else None
+        )
         if value is None:
             names = ", ".join(dict.fromkeys(row.name for row in missing))
             first = missing[0]
@@ -157,8 +166,9 @@ def _problem(need: ModelNeed, located: Located, options: Options) -> tuple[str, 
     if found.readable:
         if has_token:
             return None
+        kind = "gated" if found.access is Access.GATED else "private"
         return (
-            f"{need.id} ({where}) is {'gated' if found.access is Access.GATED else 'private'}, and the app gets no token.",
+            f"{need.id} ({where}) is {kind}, and the app gets no token.",
             f"Yours may read it: {again} --pass-token",
         )
     if found.access is Access.GATED:
@@ -204,15 +214,10 @@ def _remember(space: str, fresh: Mapping[str, HubModel]) -> None:
         return
     with locked(f"models-{space.replace('/', '--')[-100:]}"):
         before = read_json(_memory(space))
-        rows = {
-            name: {"asked": time.time(), "for": None, "model": model.to_json()} for name, model in public.items()
-        }
+        rows = {name: {"asked": time.time(), "for": None, "model": model.to_json()} for name, model in public.items()}
         merged = (before if isinstance(before, dict) else {}) | rows
         write_json(_memory(space), dict(list(merged.items())[-_KEPT:]))
 
 
 def _memory(space: str) -> Path:
     return space_folder(space) / "models.json"
-
-
-__all__ = ["Progress", "models", "read", "require", "suggestions"]

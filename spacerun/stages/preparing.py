@@ -63,12 +63,12 @@ def check_gpus(options: Options, clock: StageClock) -> Checked:
     return Checked(devices, gpus)
 
 
-def fitted(located: Located, checked: Checked, options: Options, clock: StageClock) -> Located:
+def fitted(located: Located, options: Options, clock: StageClock) -> Located:
     """`located` with the PyTorch, if it brings one, that runs on the GPUs that the app will see."""
     plan = fit_torch(
         located.environment_plan,
-        checked.gpus,
-        checked.devices,
+        located.checked.gpus,
+        located.checked.devices,
         imports=located.wanted.imports,
         progress=clock.progress,
         offline=options.is_offline,
@@ -78,17 +78,15 @@ def fitted(located: Located, checked: Checked, options: Options, clock: StageClo
     return replace(located, environment_plan=plan)
 
 
-def make_environment(
-    located: Located, checked: Checked, options: Options, clock: StageClock
-) -> tuple[Located, Environment]:
+def make_environment(located: Located, options: Options, clock: StageClock) -> tuple[Located, Environment]:
     """The environment, and the plan that it follows: what the code imports and the plan lacks is added, if known."""
     with clock.stage("environment", "making the environment") as stage:
-        located = fitted(located, checked, options, clock)
+        located = fitted(located, options, clock)
         environment = build(located.environment_plan, progress=clock.progress, offline=options.is_offline)
         lacking = () if options.locked else lacking_packages(located, environment, clock.progress)
         fuller = replan(located, options, clock, extra_packages=lacking) if lacking else None
         if fuller:
-            fuller = fitted(fuller, checked, options, clock)
+            fuller = fitted(fuller, options, clock)
             try:
                 environment = build(fuller.environment_plan, progress=clock.progress, offline=options.is_offline)
                 located = fuller
@@ -145,8 +143,15 @@ def export_lock(located: Located, environment: Environment, file: Path) -> None:
         space=located.name,
         commit=located.checkout.commit,
         system_packages=read_system_packages(located.checkout.directory).names,
+        models=revisions(located),
     )
     write_atomic(file.expanduser(), text.encode())
+
+
+def revisions(located: Located) -> dict[str, str]:
+    """The models of the Hub that the Space loads, each with the commit that it is at."""
+    found = {need.id: need.found.revision for need in located.models if need.load and need.on_hub and need.found}
+    return {model: revision for model, revision in found.items() if revision}
 
 
 def _describe(device: Device) -> str:

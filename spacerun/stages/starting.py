@@ -12,9 +12,10 @@ from spacerun.app.spec import AppSpec
 from spacerun.app.variables import app_environment, download_cache
 from spacerun.gpu.devices import cuda_visible_devices
 from spacerun.paths import home
-from spacerun.source.hook_files import HookSettings, install_hook
+from spacerun.source.hook_files import FetchedModel, HookSettings, install_hook
 from spacerun.space.tree import space_folder
 from spacerun.stages import Ready
+from spacerun.stages.preparing import revisions
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,7 +30,7 @@ def ready(prepared: Prepared, options: Options) -> Ready:
     port = allocate_port(options.host, options.port)
     hook = install_hook(
         registry.hook_folder(app_id),
-        HookSettings(share=options.share, host=options.host, port=options.port, spare=port),
+        HookSettings(options.share, options.host, options.port, spare=port, models=_fetched(located, options)),
     )
     variables = app_environment(
         venv=environment.python.parent.parent,
@@ -68,7 +69,15 @@ def _hf_home(located: Located) -> Path:
     return home().cache / "hf-homes" / located.name.strip("/").replace("/", "--")
 
 
+def _fetched(located: Located, options: Options) -> dict[str, FetchedModel]:
+    """Models to fetch otherwise than the code says: those that are replaced, and those that a lock pins."""
+    pinned = revisions(located) if options.locked else {}
+    fetched = {model: FetchedModel(model, revision) for model, revision in pinned.items()}
+    return fetched | {old: FetchedModel(new, pinned.get(new)) for old, new in options.replaced_models.items()}
+
+
 def _cuda_choice(prepared: Prepared, choice: str) -> str | None:
-    if choice == "auto" and not prepared.gpus:
+    gpus = prepared.located.checked.gpus
+    if choice == "auto" and not gpus:
         return None
-    return cuda_visible_devices(prepared.gpus)
+    return cuda_visible_devices(gpus)
