@@ -127,8 +127,10 @@ def combined(left: Values, operation: ast.operator, right: Values) -> Values:
         if made := _downloaded([left, right]):
             return made
     if isinstance(operation, ast.Mod) and any(isinstance(value, Sequence) for value in right):
-        values = [merge(elements((value,))) for value in right]
-        return _folded([left, *values], lambda text, *rest: _bounded(operator.mod, text, tuple(rest)))
+        return merge(
+            _folded([left, *elements((row,))], lambda text, *rest: _bounded(operator.mod, text, tuple(rest)))
+            for row in right
+        )
     if isinstance(operation, ast.BitOr):  # of dictionaries
         merged = [
             Mapping(first.items + second.items)

@@ -35,6 +35,7 @@ _MOST: Final = 60  # calls of one function that are looked at
 _CONTEXTS: Final = 24  # ways into one function that are told apart
 _DEEPEST: Final = 4
 # Decorators that make a command of a function: its parameters come from the command line, so have their defaults.
+_RUNNERS: Final = frozenset({"fire.Fire", "Fire", "typer.run"})
 _COMMANDS: Final = frozenset({"command", "main", "callback"})
 
 
@@ -54,8 +55,20 @@ class Callers:
             for use in scopes.calls:
                 call = use.expression
                 for argument in _arguments(call) if isinstance(call, ast.Call) else ():
-                    if name := (dotted(argument) or "").rpartition(".")[2]:
+                    if name := _shown(argument):
                         found[name].append((use, argument))
+        return found
+
+    @cached_property
+    def _lambdas(self) -> dict[int, set[str]]:
+        """The names that lambdas are bound to, by the identity of their nodes."""
+        found: dict[int, set[str]] = defaultdict(set)
+        for scopes in self._flow.project.all_scopes():
+            for scope in scopes.scopes:
+                for name, bindings in scope.bindings.items():
+                    for binding in bindings:
+                        if binding.value and isinstance(binding.value.expression, ast.Lambda):
+                            found[id(binding.value.expression)].add(name)
         return found
 
     def calls(self, function: Scope) -> list[tuple[Use, Object | None]]:
@@ -73,10 +86,10 @@ class Callers:
 
     def _called(self, function: Scope) -> Iterator[tuple[Use, Object | None]]:
         owner, name = function.method_of, getattr(function.node, "name", "")
-        names = {name}
+        names = {name} if name else self._lambdas.get(id(function.node), set())
         if owner and name == "__init__":
             names |= {getattr(heir.node, "name", "") for heir in self._heirs(owner)}
-        for scopes in self._flow.project.all_scopes() if name else ():
+        for scopes in self._flow.project.all_scopes() if names else ():
             for use in (use for name in names for use in scopes.calls_by_name.get(name, [])[:_MOST]):
                 callee = self._flow.values(use.of(use.expression.func)) if isinstance(use.expression, ast.Call) else ()
                 for value in callee:
@@ -184,7 +197,7 @@ class Callers:
         if _COMMANDS.intersection(function.decorators):
             return True
         return any(
-            isinstance(use.expression, ast.Call) and (dotted(use.expression.func) or "") in {"fire.Fire", "Fire"}
+            isinstance(use.expression, ast.Call) and (dotted(use.expression.func) or "") in _RUNNERS
             for use, _ in self.is_handed_over(function)
         )
 
@@ -192,7 +205,7 @@ class Callers:
 
     def is_handed_over(self, function: Scope) -> list[tuple[Use, ast.expr]]:
         """The calls that `function` is an argument of."""
-        name = getattr(function.node, "name", "")
+        name = getattr(function.node, "name", None) or f"lambda {id(function.node)}"
         return [
             (use, argument)
             for use, argument in self._handed.get(name, [])[:_MOST]
@@ -237,6 +250,11 @@ def _is_function(value: Value, function: Scope) -> bool:
     if isinstance(value, Method):
         return value.function is function
     return isinstance(value, Defined) and value.scope is function
+
+
+def _shown(argument: ast.expr) -> str:
+    """By what a function that is an argument is found again."""
+    return f"lambda {id(argument)}" if isinstance(argument, ast.Lambda) else (dotted(argument) or "").rpartition(".")[2]
 
 
 def _arguments(call: ast.Call) -> Iterator[ast.expr]:

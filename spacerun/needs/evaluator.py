@@ -56,7 +56,9 @@ if TYPE_CHECKING:
     from spacerun.source.project import Project
 
 _DEEPEST: Final = 80  # expressions within expressions, over all functions on the way
-_MOST_STEPS: Final = 400_000  # so that no source takes minutes
+# Steps for one question, and for all: what takes more only running could tell, and no source may take minutes.
+_MOST_STEPS: Final = 600
+_MOST_STEPS_OF_ALL: Final = 60_000
 
 
 class Evaluator:
@@ -71,7 +73,8 @@ class Evaluator:
         self._working: set[tuple[int, int]] = set()
         self._frames: dict[tuple[int, int, int, Object | None], Frame] = {}
         self._importing: set[tuple[str, str]] = set()
-        self._steps = 0
+        self._steps = self._all_steps = 0
+        self._is_cut = False
 
     def frame(self, scope: Scope, call: Use | None, outer: Frame | None, receiver: Object | None = None) -> Frame:
         """The frame of one call of `scope`; always the same object for the same call."""
@@ -85,17 +88,22 @@ class Evaluator:
         key = (id(use.expression), id(frame))
         if key in self._known:
             return self._known[key]
+        if not self._working:
+            self._steps, self._is_cut = 0, False
         self._steps += 1
+        self._all_steps += 1
         if key in self._working:
             return ()
-        if len(self._working) > _DEEPEST or self._steps > _MOST_STEPS:
+        if len(self._working) > _DEEPEST or self._steps > _MOST_STEPS or self._all_steps > _MOST_STEPS_OF_ALL:
+            self._is_cut = True
             return UNKNOWN
         self._working.add(key)
         try:
             found = merge([self._evaluate(use, frame)])
         finally:
             self._working.discard(key)
-        self._known[key] = found
+        if not self._is_cut or not self._working:
+            self._known[key] = found
         return found
 
     def decide(self, test: Use, frame: Frame | None = None) -> bool | None:

@@ -104,9 +104,8 @@ class Downloads:
                 for file in files:
                     for folder in folders:
                         place = within_space(folder)
-                        yield Fetched(
-                            use, model, posixpath.join(place, file or "") if place is not None else None, file
-                        )
+                        path = None if place is None else posixpath.join(place, file or "").rstrip("/")
+                        yield Fetched(use, model, path, file)
 
     def _of_retriever(self, use: Use, target: str) -> Iterator[Fetched]:
         for frame in self._flow.callers.contexts(use.scope):

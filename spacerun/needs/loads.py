@@ -14,7 +14,20 @@ from spacerun.needs.fetched import Downloads
 from spacerun.needs.loaders import Loader, is_weightless, loader_of, may_load
 from spacerun.needs.naming import is_weights
 from spacerun.needs.precision import Precision, precision_of
-from spacerun.needs.values import Const, Defined, External, Made, Member, Method, Object, Values, certain, texts
+from spacerun.needs.values import (
+    Const,
+    Defined,
+    External,
+    Made,
+    Mapping,
+    Member,
+    Method,
+    Object,
+    Value,
+    Values,
+    certain,
+    texts,
+)
 from spacerun.source.literals import within_space
 from spacerun.source.scopes import Use, dotted
 
@@ -87,12 +100,15 @@ def find_loads(flow: Flow, reach: Reach) -> tuple[Load, ...]:
         call = use.expression
         for load in reader.loads(use, call) if isinstance(call, ast.Call) else ():
             key = (load.id, load.file, load.subfolder, load.role, load.precision.dtype)
-            found[key] = _merged(found[key], load) if key in found else load
+            before = found.get(key)
+            found[key] = _merged(before, load) if before else load
     return tuple(_without_repeats([*found.values(), *reader.addresses()]))
 
 
 def _merged(first: Load, second: Load) -> Load:
     """Two calls that load the same; what is certain in one is certain."""
+    if first.library == "huggingface_hub":  # which has only fetched it
+        first, second = second, first
     return replace(
         first,
         choice=first.choice and second.choice,
@@ -187,36 +203,53 @@ class _Reader:
             if default:
                 yield replace(template, id=default, kind="hub")
             return
-        if any(isinstance(value, Made | Member | Object) for value in given):
-            return  # something downloaded, or a model: told where it was made
+        if any(map(self._is_told, given)):
+            yield from self._bases(template, given)
+            return
         files = self._files(loader, use, frame)
         names = [text for text in dict.fromkeys(texts(given)) if text.strip()]
         several = len(names) * len(files) > 1 or not certain(given)
         for text in names[:MOST_CANDIDATES]:
             for file in files[:MOST_CANDIDATES]:
-                load = naming.named(self._flow, loader, replace(template, file=file), text)
-                load = load and self._placed(load, text)
+                load = self._fetched(replace(template, file=file), text)
+                if load is None:
+                    load = naming.named(self._flow, loader, replace(template, file=file), text)
+                    load = load if load and self._is_of_an_owner(load, text) else None
                 if load is not None:
                     yield replace(load, choice=template.choice or several)
-        if not certain(given) and not names:
+        if given and not names:
             yield replace(template, id=None, kind="unknown", choice=True)
 
-    def _placed(self, load: Load, text: str) -> Load | None:
-        """`load`, told by what the code has downloaded to that place; None for a place that it fills otherwise."""
-        path = load.id if load.kind == "file" else within_space(text) if "://" not in text else None
-        if path is None or load.kind not in {"file", "hub"} or self._flow.setting.exists(path):
-            return load
-        row = self._downloads.at(path)
-        if row is not None and row.id != load.id:
-            kind: Kind = "url" if row.is_url else "hub"
-            inner = path.removeprefix(row.path or "").strip("/") or None
-            named = replace(
-                load, id=row.id, kind=kind, file=row.file or (inner if inner and is_weights(inner) else None)
-            )
-            return naming.named(self._flow, ANY_LOADER, named, row.id) if row.is_url else named
-        if load.kind == "hub" and "/" in path and path.partition("/")[0] in self._downloads.folders:
+    def _is_told(self, value: Value) -> bool:
+        """Whether a value is something downloaded, or a model, which is told where it is made."""
+        made = value.of if isinstance(value, Member) else value
+        if isinstance(made, Made):
+            last = made.name.rpartition(".")[2]
+            return may_load(last) and loader_of((made.name,), last) is not None
+        return isinstance(value, Object)
+
+    def _bases(self, template: Load, given: Values) -> Iterator[Load]:
+        """`PeftConfig.from_pretrained(adapter).base_model_name_or_path`: only the adapter tells which model."""
+        for value in given:
+            if isinstance(value, Member) and isinstance(value.of, Made) and value.name == "base_model_name_or_path":
+                for adapter in texts(self._flow.arguments(value.of.call, value.of.frame, at=0) or ()):
+                    if is_model_id(adapter) and not naming.is_unset(adapter):
+                        yield replace(template, id=adapter, kind="hub", role="adapter", brings_base=True)
+
+    def _fetched(self, template: Load, text: str) -> Load | None:
+        """What the code has downloaded to the place that `text` names, if it has."""
+        path = within_space(text) if "://" not in text else None
+        row = self._downloads.at(path) if path is not None and not self._flow.setting.exists(path) else None
+        if path is None or row is None or row.id == text:
             return None
-        return load
+        inner = path.removeprefix(row.path or "").strip("/")
+        load = replace(template, id=row.id, kind="hub", file=row.file or (inner if is_weights(inner) else None))
+        return naming.named(self._flow, ANY_LOADER, load, row.id) if row.is_url else load
+
+    def _is_of_an_owner(self, load: Load, text: str) -> bool:
+        """Whether `checkpoints/x` is a model, and not a place that the code fills itself."""
+        path = within_space(text) if load.kind == "hub" and "://" not in text else None
+        return path is None or "/" not in path or path.partition("/")[0] not in self._downloads.folders
 
     def _unlisted(self, use: Use, call: ast.Call) -> Iterator[Load]:
         """A class of a library that no table names, given what is called a model and looks like one."""
@@ -232,10 +265,16 @@ class _Reader:
             if _MODEL_LIKE.search(label) or (not label and beside):
                 for text in texts(self._flow.values(use.of(node))):
                     template = self._template(ANY_LOADER, use, None, outside[0])
-                    if template and "/" in text and is_model_id(text) and not is_weights(text):
-                        load = self._placed(replace(template, id=text, kind="hub", library="other"), text)
-                        if load is not None:
-                            yield load
+                    if (
+                        template
+                        and "/" in text
+                        and is_model_id(text)
+                        and not is_weights(text)
+                        and not naming.is_unset(text)
+                    ):
+                        load = replace(template, id=text, kind="hub", library="other")
+                        if self._is_of_an_owner(load, text):
+                            yield self._fetched(template, text) or load
 
     def _template(self, loader: Loader, use: Use, frame: Frame | None, name: str) -> Load | None:
         """All but the name; None for a call that loads no weights."""
@@ -311,6 +350,8 @@ def _is_memo(test: ast.expr) -> bool:
 def device_in(values: Values) -> str | None:
     """`cuda` or `cpu`, if `values` name one of them."""
     for value in values:
+        if isinstance(value, Mapping) and (inner := device_in(value.values())):
+            return inner  # `device_map={"": "cpu"}`
         if not isinstance(value, Const):
             continue
         if isinstance(value.value, int) and not isinstance(value.value, bool):

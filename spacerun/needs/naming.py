@@ -78,7 +78,7 @@ _WHISPER: Final = {
 def named(flow: Flow, loader: Loader, load: Load, text: str) -> Load | None:
     """`load` with the model that `text` means to `loader`; None where that has no weights, or is none."""
     text = text.strip()
-    if text.rpartition("/")[2] in {"", "None", "A"}:  # a name that is not set yet; "N/A"
+    if is_unset(text):
         return None
     if loader.downloads and load.file and not is_weights(load.file):
         return None
@@ -135,7 +135,8 @@ def _file(flow: Flow, loader: Loader, text: str) -> str | None:
     path = within_space(text)
     if path and (flow.setting.exists(path)):
         return path
-    looks_so = text.startswith(("./", "../", "/", "~")) or text.count("/") > 1 or is_weights(text)
+    deep = text.count("/") > 1 and loader.kind != "name"
+    looks_so = text.startswith(("./", "../", "/", "~")) or deep or is_weights(text)
     if loader.kind == "file" or (looks_so and not (loader.kind == "name" and loader.library == "torch.hub")):
         if loader.library == "ultralytics" and "/" not in text:
             return None  # one of its own, which it downloads
@@ -152,6 +153,11 @@ def _own(loader: Loader, load: Load, text: str) -> str:
     if loader.library == "torch.hub":
         return f"{text}:{load.file}" if load.file else text
     return text
+
+
+def is_unset(text: str) -> bool:
+    """Whether a name has not been set yet where it is read: `lora/None`, `N/A`."""
+    return text.rpartition("/")[2] in {"", "None", "A"}
 
 
 def is_weights(name: str) -> bool:

@@ -15,6 +15,8 @@ _CHOICES: Final = {"Dropdown": 0, "Radio": 0, "CheckboxGroup": 0, "selectbox": 1
 # Those that hold one value, which the user may change.
 _HOLDERS: Final = {"Textbox": 0, "Text": 0, "Slider": 2, "Number": 0, "Checkbox": 0, "State": 0, "text_input": 1,
                    "text_area": 1, "slider": 3, "number_input": 3, "checkbox": 1, "toggle": 1}  # fmt: skip
+# Where those that hold a number say how large it may become.
+_LARGEST: Final = {"Slider": 1, "slider": 2, "number_input": 2, "Number": None}
 # `typer.Option("default")`, `Field("default")`, `field(default=…)`: what stands for a default.
 _DEFAULTS: Final = frozenset({"Option", "Argument", "Field", "field", "Query", "Body", "Form"})
 
@@ -34,7 +36,9 @@ def shown(flow: Flow, value: Value) -> Values:
         return merge(worth) or UNKNOWN
     if kind in _HOLDERS and _is_interface(value.name):
         found = flow.arguments(value.call, value.frame, "value", "default", at=_HOLDERS[kind])
-        return UNKNOWN if found is None else merge([found, UNKNOWN] if kind.lower().startswith("text") else [found])
+        largest = flow.arguments(value.call, value.frame, "maximum", "max_value", at=_LARGEST.get(kind)) or ()
+        free = UNKNOWN if kind.lower().startswith("text") else ()
+        return UNKNOWN if found is None else merge([found, largest, free])
     return (value,)
 
 

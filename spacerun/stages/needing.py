@@ -189,7 +189,8 @@ def suggestions(need: ModelNeed) -> tuple[str, ...]:
     """What may stand in for a model that is missing."""
     if need.access is not Access.MISSING or (need.found and need.found.readable):
         return ()
-    return tuple(candidate.id for candidate in candidates(need.replaces or need.id))
+    found = ask((candidate.id, None) for candidate in candidates(need.replaces or need.id))
+    return tuple(model.id for model in found.values() if model.access is not Access.MISSING)
 
 
 # -- what was asked within a day -------------------------------------------------------------------------------------
