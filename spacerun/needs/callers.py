@@ -243,6 +243,8 @@ class Callers:
             inputs, at = more, at - 2  # a ChatInterface gives the message and the history first
         rows = [list(elements((value,))) if isinstance(value, Sequence) else [(value,)] for value in inputs or ()]
         found = [row[at] for row in rows if 0 <= at < len(row)]
+        # `inputs="text"` names a component.
+        found = [UNKNOWN if any(isinstance(value, Const) for value in values) else values for values in found]
         return merge(widgets.shown(self._flow, value) for values in found for value in values) if found else UNKNOWN
 
 

@@ -133,9 +133,7 @@ def _of_scope(flow: Flow, scope: Scope) -> Iterator[Habit]:
     for node in getattr(scope.node, "decorator_list", []):
         use = Use(node, scope.parent or scope, ())
         function = node.func if isinstance(node, ast.Call) else node
-        if dotted(function) == "spaces.GPU" or (
-            isinstance(node, ast.Call) and "spaces.GPU" in str(flow.values(use.of(function))[:1])
-        ):
+        if External("spaces.GPU") in flow.values(use.of(function)):
             yield Habit("zero-gpu", f"{scope.file}:{node.lineno}", f"@{ast.unparse(node)}")
     annotations = getattr(getattr(scope.node, "args", None), "args", [])
     for argument in annotations:

@@ -96,13 +96,13 @@ def find_loads(flow: Flow, reach: Reach) -> tuple[Load, ...]:
     """Every model that the code of a Space loads, in the order of the text."""
     reader = _Reader(flow, reach)
     found: dict[tuple[object, ...], Load] = {}
-    for use in reach.calls():
-        call = use.expression
-        for load in reader.loads(use, call) if isinstance(call, ast.Call) else ():
-            key = (load.id, load.file, load.subfolder, load.role, load.precision.dtype)
-            before = found.get(key)
-            found[key] = _merged(before, load) if before else load
-    return tuple(_without_repeats([*found.values(), *reader.addresses()]))
+    calls = ((use, use.expression) for use in reach.calls())
+    read = (load for use, call in calls if isinstance(call, ast.Call) for load in reader.loads(use, call))
+    for load in (*read, *reader.addresses()):
+        key = (load.id, load.file, load.subfolder, load.role, load.precision.dtype)
+        before = found.get(key)
+        found[key] = _merged(before, load) if before else load
+    return tuple(_without_repeats(list(found.values())))
 
 
 def _merged(first: Load, second: Load) -> Load:

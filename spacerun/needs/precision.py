@@ -70,7 +70,7 @@ def _dtype(value: Any) -> str | None:  # noqa: ANN401 - one of Value
 def precision_of(flow: Flow, use: Use, frame: Frame | None) -> Precision:
     """What the load call `use` itself says."""
     quantized = _quantized(flow, use, frame)
-    given = flow.arguments(use, frame, "torch_dtype", "dtype")
+    given = flow.arguments(use, frame, "torch_dtype", "dtype", "precision")
     if given is None:
         given = _in_model_kwargs(flow, use, frame, "torch_dtype", "dtype")
     dtype = dtype_of(given) if given is not None else None
