@@ -27,6 +27,13 @@ _PROXIES = frozenset({"http_proxy", "https_proxy", "no_proxy", "all_proxy"})
 # `spaces` looks for ZeroGPU (gradio `utils.get_space`, spaces `config.py`).
 _NEVER = frozenset({"SPACE_ID", "SYSTEM", "SPACES_ZERO_GPU"})
 
+# What every app has, whatever the values are.
+_ALWAYS = {
+    "PATH": "/usr/bin", "VIRTUAL_ENV": "/venv", "PYTHONPATH": "/hook", "HF_HOME": "/hf", "HF_HUB_CACHE": "/hf/hub",
+    "HUGGINGFACE_HUB_CACHE": "/hf/hub", "GRADIO_SERVER_NAME": "127.0.0.1", "GRADIO_SERVER_PORT": "7860",
+    "BROWSER": "true", "LANG": "C.UTF-8",
+}  # fmt: skip
+
 
 def app_environment(
     *,
@@ -82,7 +89,7 @@ def app_environment(
 def seen_by_app(given: Mapping[str, str], token: str | None) -> dict[str, str]:
     """What of the user's environment and of `--env` an app sees; see `app_environment`."""
     seen = {name: value for name, value in os.environ.items() if _is_passed_on(name)}
-    return seen | _token_variables(token) | dict(given)
+    return _ALWAYS | seen | _token_variables(token) | dict(given)
 
 
 def _token_variables(token: str | None) -> dict[str, str]:

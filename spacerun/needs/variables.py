@@ -135,7 +135,8 @@ class _Finder:
         for frame in self._flow.callers.contexts(use.scope):
             for name in texts(self._flow.values(use.of(node.slice), frame)):
                 if isinstance(node.ctx, ast.Load):
-                    self._note(name, use, required=self._is_certain(use, scopes, frame) is not None)
+                    given = name in self._flow.setting.variables
+                    self._note(name, use, required=not given and self._is_certain(use, scopes, frame) is not None)
                 elif self._reach.is_at_start(use):
                     self.written.add(name)
 

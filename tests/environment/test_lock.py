@@ -227,7 +227,7 @@ def test_lock_and_locked_through_the_command(index: Index, hub: Hub, hub_command
     first = launch_once(hub_command, "owner/locked", "--lock", str(file), "--system-packages", "no")
     table = toml(file.read_text())["tool"]["spacerun"]
     assert (table["space"], table["commit"]) == ("owner/locked", commit)
-    assert (table["python"], table["system-packages"], table["models"]) == (first["python"], ["coreutils"], [])
+    assert (table["python"], table["system-packages"], table["models"]) == (first["python"], ["coreutils"], {})
 
     # On another machine, later.
     index.wheel("drifting", "2.0")

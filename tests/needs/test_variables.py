@@ -53,7 +53,7 @@ def test_a_value_that_is_given_is_not_missing() -> None:
     rows = {row.name: row.required for row in read(source).variables}
     assert rows == {"API_KEY": True, "OTHER_KEY": True}
     given = {row.name: row.required for row in read(source, variables={"API_KEY": "x", "OTHER_KEY": "y"}).variables}
-    assert given["API_KEY"] is False
+    assert given == {"API_KEY": False, "OTHER_KEY": False}
 
 
 def test_every_variable_is_told_with_its_place_and_whether_it_is_a_secret() -> None:
