@@ -1,0 +1,1 @@
+"""How well the reader of `spacerun.needs` reads public Spaces that were labelled by hand."""
