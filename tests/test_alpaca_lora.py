@@ -79,8 +79,13 @@ def test_alpaca_lora_generates_in_the_packages_of_its_day_once_its_lost_base_mod
     decisions = "\n".join(planned["decisions"])
     assert all(f"{name}.git is taken at {history.sound[:12]}" in decisions for name, history in histories.items())
 
-    # As published, it asks for a base model that nobody can have. No choice of packages mends that.
-    failed = hub_command.run("launch", *launch, "--json", timeout=_INSTALL_SECONDS)
+    # As published, it asks for a base model that nobody can have: told before anything is installed.
+    refused = hub_command.run("launch", *launch, "--json")
+    assert (refused.code, refused.error["stage"]) == (3, "source")
+    assert f"{BASE} (app.py:25) is missing or private" in refused.error["message"]
+    assert "environment" not in refused.document["data"]
+    # No choice of packages mends that.
+    failed = hub_command.run("launch", *launch, "--force", "--json", timeout=_INSTALL_SECONDS)
     assert failed.error["name"] == "app_crashed", failed.err
     known = failed.document["data"]
     assert [finding["id"] for finding in known["diagnosis"]] == ["model-missing"], failed.err
@@ -92,13 +97,17 @@ def test_alpaca_lora_generates_in_the_packages_of_its_day_once_its_lost_base_mod
     hub.publish(REPLACEMENT, tmp_path / "models" / "base", kind="model")
     hub.publish(ADAPTER, tmp_path / "models" / "adapter", kind="model")
 
-    # Its user names another one in the clone.
-    app = Path(known["directory"]) / "app.py"
-    code = app.read_text(encoding="utf-8")
-    assert code.count(BASE) == 1
-    app.write_text(code.replace(BASE, REPLACEMENT), encoding="utf-8")
-    with hub_command.launch(*launch) as launched:
+    # The plan says by itself what stands in for it.
+    plan = hub_command.run("plan", "tloen/alpaca-lora", "--json").document["data"]
+    assert plan["suggestions"] == {BASE: [REPLACEMENT]}
+    assert [(row["id"], row["role"], row["access"]) for row in plan["models"]] == [
+        (BASE, "weights", "missing_or_private"),
+        (ADAPTER, "adapter", "public"),
+    ]
+    with hub_command.launch(*launch, "--replace-model", f"{BASE}={REPLACEMENT}") as launched:
         data = launched.data
+        assert REPLACEMENT in (Path(data["directory"]) / "app.py").read_text(encoding="utf-8")
+        assert [(row["id"], row["replaces"]) for row in data["models"]] == [(REPLACEMENT, BASE), (ADAPTER, None)]
         assert (data["rung"], data["as_of"], len(data["attempts"])) == ("as-of", AS_OF, 1)
         assert (data["environment"], data["python"][:5]) == (known["environment"], "3.10.")
         versions = {package["name"]: package["version"].partition("+")[0] for package in data["packages"]}

@@ -69,7 +69,9 @@ class Score:
 
     def show(self) -> None:
         """Print it."""
-        print(f"{self.spaces} Spaces, {self.files} files in {self.seconds:.1f} s: {self.files / self.seconds:.0f} a second")
+        print(
+            f"{self.spaces} Spaces, {self.files} files in {self.seconds:.1f} s: {self.files / self.seconds:.0f} a second"
+        )
         print(f"  slowest Space                {self.slowest:.2f} s")
         print(f"  models                       {self.ids}")
         print(f"  models on the Hub            {self.hub}")

@@ -60,6 +60,25 @@ class Callers:
         return found
 
     @cached_property
+    def _calls_by_name(self) -> dict[str, list[Use]]:
+        """The calls of all modules, by the last part of the name that is called."""
+        found: dict[str, list[Use]] = defaultdict(list)
+        for scopes in self._flow.project.all_scopes():
+            for name, uses in scopes.calls_by_name.items():
+                found[name] += uses[:_MOST]
+        return found
+
+    @cached_property
+    def _heirs_of(self) -> dict[Scope, list[Scope]]:
+        """The classes that inherit from a class of the Space."""
+        found: dict[Scope, list[Scope]] = defaultdict(list)
+        for scopes in self._flow.project.all_scopes():
+            for scope in scopes.scopes:
+                for above in self._flow.objects.ancestry(scope)[1:] if scope.is_class else ():
+                    found[above].append(scope)
+        return found
+
+    @cached_property
     def _lambdas(self) -> dict[int, set[str]]:
         """The names that lambdas are bound to, by the identity of their nodes."""
         found: dict[int, set[str]] = defaultdict(set)
@@ -89,25 +108,21 @@ class Callers:
         names = {name} if name else self._lambdas.get(id(function.node), set())
         if owner and name == "__init__":
             names |= {getattr(heir.node, "name", "") for heir in self._heirs(owner)}
-        for scopes in self._flow.project.all_scopes() if names else ():
-            for use in (use for name in names for use in scopes.calls_by_name.get(name, [])[:_MOST]):
-                callee = self._flow.values(use.of(use.expression.func)) if isinstance(use.expression, ast.Call) else ()
-                for value in callee:
-                    if isinstance(value, Method) and value.function is function:
-                        yield use, value.receiver
-                    elif isinstance(value, Defined) and self._leads_to(value.scope, function, owner):
-                        yield use, None
-                # A method of an object that cannot be traced: by its name, if it is no everyday name.
-                if owner and callee and all(isinstance(value, Unknown) for value in callee) and "_" in name.strip("_"):
+        for use in (use for name in names for use in self._calls_by_name.get(name, ())):
+            callee = self._flow.values(use.of(use.expression.func)) if isinstance(use.expression, ast.Call) else ()
+            for value in callee:
+                if isinstance(value, Method) and value.function is function:
+                    yield use, value.receiver
+                elif isinstance(value, Defined) and self._leads_to(value.scope, function, owner):
                     yield use, None
+            # A method of an object that cannot be traced: by its name, if it is no everyday name.
+            if owner and callee and all(isinstance(value, Unknown) for value in callee) and "_" in name.strip("_"):
+                yield use, None
 
     def _heirs(self, owner: Scope) -> Iterator[Scope]:
         """A class, and those that inherit from it."""
         yield owner
-        for scopes in self._flow.project.all_scopes():
-            for scope in scopes.scopes:
-                if scope.is_class and scope is not owner and owner in self._flow.objects.ancestry(scope):
-                    yield scope
+        yield from self._heirs_of.get(owner, ())
 
     def _leads_to(self, called: Scope, function: Scope, owner: Scope | None) -> bool:
         if called is function:

@@ -127,6 +127,9 @@ class Reach:
     # -- what runs at the start ----------------------------------------------------------------------------------------
 
     def _starting(self) -> set[Scope]:
+        within: dict[Scope, list[Use]] = defaultdict(list)
+        for scope, uses in self._calls.items():
+            within[_home(scope)] += uses
         found: set[Scope] = set()
         waiting = [scope for scope in self.scopes if scope.parent is None or _is_class_body(scope)]
         while waiting:
@@ -134,15 +137,10 @@ class Reach:
             if scope in found:
                 continue
             found.add(scope)
-            for use in self._calls_within(scope):
+            for use in within.get(scope, ()):
                 if not self._flow.is_dead(use.blocks, use.scope):
                     waiting += self._called(use)
         return found
-
-    def _calls_within(self, scope: Scope) -> Iterator[Use]:
-        for inner, uses in self._calls.items():
-            if _home(inner) is scope:
-                yield from uses
 
     def _called(self, use: Use) -> Iterator[Scope]:
         if not isinstance(use.expression, ast.Call):
