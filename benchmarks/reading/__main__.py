@@ -69,9 +69,8 @@ class Score:
 
     def show(self) -> None:
         """Print it."""
-        print(
-            f"{self.spaces} Spaces, {self.files} files in {self.seconds:.1f} s: {self.files / self.seconds:.0f} a second"
-        )
+        rate = self.files / self.seconds
+        print(f"{self.spaces} Spaces, {self.files} files in {self.seconds:.1f} s: {rate:.0f} a second")
         print(f"  slowest Space                {self.slowest:.2f} s")
         print(f"  models                       {self.ids}")
         print(f"  models on the Hub            {self.hub}")
