@@ -11,6 +11,7 @@ import pytest
 
 from spacerun import editing
 from spacerun.paths import read_json, write_atomic, write_json
+from spacerun.source.rewrite import Wanted
 from spacerun.space.tree import Checkout, TreeState, read_state, state_file, write_state
 
 PYTHON = Path(sys.executable)
@@ -32,7 +33,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Checkout:
 
 
 def decide(checkout: Checkout, *, share: bool = True, in_use: bool = False) -> editing.SourceEdit:
-    return editing.decide(checkout, "app.py", share=share, host="127.0.0.1", in_use=in_use)
+    return editing.decide(checkout, "app.py", Wanted(share, "127.0.0.1"), in_use=in_use)
 
 
 def launch(checkout: Checkout, *, share: bool = True) -> editing.SourceEdit:
@@ -94,7 +95,7 @@ def test_a_kill_at_any_moment_loses_nothing(
     checkout: Checkout, monkeypatch: pytest.MonkeyPatch, writes: int, share: bool
 ) -> None:
     """Killed before the given write of a second launch, whose edits differ from those of the first."""
-    editing.apply(checkout, editing.decide(checkout, "app.py", share=True, host="::1", in_use=False), PYTHON)
+    editing.apply(checkout, editing.decide(checkout, "app.py", Wanted(share=True, host="::1"), in_use=False), PYTHON)
     (checkout.directory / "ui.py").write_bytes(EDITED_UI + b"# mine\n")
     left = writes
 

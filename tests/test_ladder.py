@@ -239,7 +239,7 @@ def test_attempts_bound_the_climb_and_the_failure_is_explained(hub: Hub, hub_com
     ("app", "finding"),
     [
         (b"raise RuntimeError('of its own')\n", None),
-        (b"import os; os.environ['OPENAI_API_KEY']\n", "missing-secret"),
+        (b"import os; os.environ['OPENAI' + chr(95) + 'API_KEY']\n", "missing-secret"),
         (b"raise RuntimeError('CUDA out of memory. Tried to allocate 2.00 GiB')\n", "gpu-memory"),
     ],
 )

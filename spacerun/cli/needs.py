@@ -30,6 +30,7 @@ _HABITS: Final = {
     "port": "Port in the code",
     "oauth": "Hugging Face login",
     "zero-gpu": "Made for ZeroGPU",
+    "submodule": "Submodule",
     "shell": "Warning: runs in a shell what a visitor types",
 }
 

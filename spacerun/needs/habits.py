@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from spacerun.needs.reach import Reach
     from spacerun.source.scopes import Scope
 
-HabitKind: TypeAlias = Literal["data", "download", "install", "port", "oauth", "zero-gpu", "shell"]
+HabitKind: TypeAlias = Literal["data", "download", "install", "port", "oauth", "zero-gpu", "shell", "submodule"]
 
 _STARTERS: Final = frozenset({"system", "popen", "run", "call", "check_call", "check_output", "Popen", "getoutput"})
 _PACKAGES: Final = frozenset({"os", "subprocess", "commands", "builtins", "asyncio"})
@@ -39,6 +39,7 @@ _SIZES: Final = frozenset({
     "batch_size",    "num_beams", "n_ctx", "max_model_len", "chunk_length_s",
 })  # fmt: skip
 _LARGEST_SIZE: Final = 10**9
+_MOST_LINES: Final = 1000
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Habit:
     Attributes:
         kind: `data`: uses the persistent folder /data; `download`: fetches by itself; `install`: installs packages
             while it runs; `port`: names a port; `oauth`: asks for a Hugging Face login; `zero-gpu`: is made for
-            ZeroGPU; `shell`: runs what a visitor types.
+            ZeroGPU; `shell`: runs what a visitor types; `submodule`: another repository is part of it.
         place: Where, as `file:line`.
         text: What, as it is written.
     """
@@ -68,7 +69,14 @@ def find_habits(flow: Flow, reach: Reach) -> tuple[Habit, ...]:
         for scope in scopes.scopes:
             if scope in reach.scopes:
                 found.update(dict.fromkeys(_of_scope(flow, scope)))
-    return tuple(found)
+    return (*found, *_submodules(flow.setting.read(".gitmodules") or b""))
+
+
+def _submodules(raw: bytes) -> Iterator[Habit]:
+    for number, line in enumerate(raw.decode(errors="replace").splitlines()[:_MOST_LINES], 1):
+        key, equals, value = (part.strip() for part in line.partition("="))
+        if equals and key == "url":
+            yield Habit("submodule", f".gitmodules:{number}", value)
 
 
 def find_sizes(flow: Flow, reach: Reach) -> dict[str, int]:

@@ -130,21 +130,25 @@ class _Finder:
     def _item(self, use: Use, scopes: ModuleScopes) -> None:
         """`os.environ["NAME"]`."""
         node = use.expression
-        if not isinstance(node, ast.Subscript) or not self._is_environment(use.of(node.value)):
+        where = self._mapping(use.of(node.value)) if isinstance(node, ast.Subscript) else None
+        if where is None or not isinstance(node, ast.Subscript):
             return
         for frame in self._flow.callers.contexts(use.scope):
             for name in texts(self._flow.values(use.of(node.slice), frame)):
                 if isinstance(node.ctx, ast.Load):
-                    given = name in self._flow.setting.variables
-                    self._note(name, use, required=not given and self._is_certain(use, scopes, frame) is not None)
+                    # Streamlit's secrets come from a file, which `--env` cannot give.
+                    absent = where == "os.environ" and name not in self._flow.setting.variables
+                    self._note(name, use, required=absent and self._is_certain(use, scopes, frame) is not None)
                 elif self._reach.is_at_start(use):
                     self.written.add(name)
 
-    def _is_environment(self, use: Use) -> bool:
+    def _mapping(self, use: Use) -> str | None:
+        """Which of `_MAPPINGS` an expression is."""
         name = dotted(use.expression) or ""
         if name.rpartition(".")[2] not in {"environ", "secrets"}:
-            return False
-        return any(isinstance(value, External) and value.name in _MAPPINGS for value in self._flow.values(use))
+            return None
+        found = (value.name for value in self._flow.values(use) if isinstance(value, External))
+        return next((name for name in found if name in _MAPPINGS), None)
 
     def _call(self, use: Use) -> None:
         call = use.expression

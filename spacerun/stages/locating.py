@@ -80,7 +80,7 @@ def read(
         for warning in (*card.warnings, *source.warnings):
             clock.progress.warn(warning)
         lock = read_locked(options)
-        needs = needing.read(options, checkout, source, checked)
+        needs = needing.read(options, checkout, card, source, checked)
         before = Choice() if lock else recall(checkout.space, checkout.commit).choice
         wanted = Wanted(
             checkout.directory,

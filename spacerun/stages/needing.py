@@ -12,6 +12,7 @@ from spacerun.errors import MissingSecretError, NotFoundError, UsageError
 from spacerun.needs import adapters
 from spacerun.needs.access import Access, HubModel, ask
 from spacerun.needs.flow import Setting
+from spacerun.needs.habits import Habit
 from spacerun.needs.models import ModelNeed, join, preloads
 from spacerun.needs.replacements import candidates
 from spacerun.needs.report import Needs, read_needs
@@ -36,7 +37,7 @@ _KEPT: Final = 500
 _TOKENS: Final = frozenset({"HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACE_HUB_TOKEN", "HUGGINGFACE_TOKEN"})
 
 
-def read(options: Options, checkout: Checkout, source: SourceEdit, checked: Checked) -> Needs:
+def read(options: Options, checkout: Checkout, card: SpaceCard, source: SourceEdit, checked: Checked) -> Needs:
     """What the code says, read as for this machine and with what the user gives the app."""
     if source.project is None:
         return Needs()
@@ -56,7 +57,9 @@ def read(options: Options, checkout: Checkout, source: SourceEdit, checked: Chec
         return bool(found and found.exists())
 
     setting = Setting(bool(checked.gpus), _variables(options, content(".env"), source), content, exists)
-    return read_needs(source.project, setting)
+    needs = read_needs(source.project, setting)
+    login = (Habit("oauth", "README.md", "hf_oauth: true"),) if card.oauth else ()
+    return replace(needs, habits=(*needs.habits, *login))
 
 
 def _variables(options: Options, dotenv: bytes | None, source: SourceEdit) -> Mapping[str, str]:
@@ -127,7 +130,7 @@ def require(located: Located, options: Options, clock: StageClock) -> Options:
         if problem is None:
             continue
         if need.required and not options.force:
-            raise NotFoundError(*problem[:1], hint=problem[1], stage="source")
+            raise NotFoundError(problem[0], hint=f"{problem[1]}. Or start it all the same: --force", stage="source")
         clock.progress.warn(" ".join(problem))
     return options
 

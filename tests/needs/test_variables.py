@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from spacerun.needs.flow import Setting
+from spacerun.needs.report import read_needs
+from spacerun.source.project import read_project
 from tests.needs.reading import read
 
 REQUIRED = {
@@ -92,6 +95,19 @@ HABITS = {
 @pytest.mark.parametrize("code", HABITS)
 def test_a_habit_is_told(code: str) -> None:
     assert HABITS[code] in [(habit.kind, habit.text) for habit in read(code).habits]
+
+
+def test_streamlits_secrets_are_told_and_never_required() -> None:
+    (row,) = read("import streamlit as st\nkey = st.secrets['API_KEY']\n").variables
+    assert (row.name, row.required, row.secret) == ("API_KEY", False, True)
+
+
+def test_submodules_are_told() -> None:
+    modules = b'[submodule "x"]\n\tpath = x\n\turl = https://example.org/x.git\n'
+    raws = {"app.py": b"", ".gitmodules": modules}
+    needs = read_needs(read_project("app.py", raws.get), Setting(gpu=False, read=raws.get))
+    habits = [(h.kind, h.place, h.text) for h in needs.habits]
+    assert habits == [("submodule", ".gitmodules:3", "https://example.org/x.git")]
 
 
 @pytest.mark.parametrize(
