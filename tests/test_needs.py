@@ -107,7 +107,9 @@ def test_a_missing_secret_ends_the_launch_before_anything_is_installed(hub: Hub,
     assert "API_KEY, HF_TOKEN, which app.py:2 reads" in done.error["message"]
     assert "--env API_KEY=… --env HF_TOKEN=…" in done.error["hint"]
     assert "--pass-token" in done.error["hint"]
-    assert "environment" not in done.document["data"]
+    data = done.document["data"]
+    assert (data["space"], [row["name"] for row in data["secrets"]]) == ("owner/secret", ["API_KEY", "HF_TOKEN"])
+    assert "environment" not in data
     given = ("--env", "API_KEY=abc", "--env", "HF_TOKEN=")
     with hub_command.launch("owner/secret", "--no-share", *given) as launched:
         assert get(launched.data["url"]) == (200, b"abc")
@@ -156,7 +158,9 @@ def test_a_missing_model_ends_the_launch_before_anything_is_installed(hub: Hub, 
     assert (done.code, done.error["name"], done.error["stage"]) == (3, "not_found", "source")
     assert "lost/model (app.py:3) is missing or private" in done.error["message"]
     assert "spacerun launch owner/lost --replace-model lost/model=other/model" in done.error["hint"]
-    assert "environment" not in done.document["data"]
+    data = done.document["data"]
+    assert [row["id"] for row in data["models"]] == ["lost/model"]
+    assert "environment" not in data
     forced = hub_command.run("launch", "owner/lost", "--no-share", "--force", "--attempts", "1", "--json")
     assert forced.error["name"] == "app_crashed"
 

@@ -12,7 +12,7 @@ from spacerun.needs.access import TIMEOUT_SECONDS, is_model_id
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from spacerun.needs.loads import Load
+    from spacerun.needs.load import Load
 
 _LARGEST: Final = 256 * 1024
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 _MOST: Final = 60  # calls of one function that are looked at
 _CONTEXTS: Final = 24  # ways into one function that are told apart
 _DEEPEST: Final = 4
-# Decorators that make a command of a function: its parameters come from the command line, so have their defaults.
+# What makes a command of a function: its parameters come from the command line, so have their defaults.
 _RUNNERS: Final = frozenset({"fire.Fire", "Fire", "typer.run"})
 _COMMANDS: Final = frozenset({"command", "main", "callback"})
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import ast
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from spacerun.needs import naming
 from spacerun.needs.access import is_model_id
 from spacerun.needs.changes import Changes
 from spacerun.needs.fetched import Downloads
+from spacerun.needs.load import Load, gathered
 from spacerun.needs.loaders import Loader, is_weightless, loader_of, may_load
 from spacerun.needs.naming import is_weights
 from spacerun.needs.precision import Precision, precision_of
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from spacerun.needs.flow import Flow
-    from spacerun.needs.naming import Kind
     from spacerun.needs.reach import Reach
     from spacerun.needs.values import Frame
 
@@ -51,92 +51,12 @@ _NO_MODELS: Final = frozenset({
 _MODEL_LIKE: Final = re.compile(r"model|encoder|pretrained|checkpoint|ckpt|weights", re.IGNORECASE)
 
 
-@dataclass(frozen=True)
-class Load:
-    """One model that the code loads, or has run elsewhere.
-
-    Attributes:
-        id: Its name; None where only running the code could tell.
-        kind: `hub`: a repository; `file`: in the Space; `url`; `name`: of the library's own; `unknown`.
-        library: What loads it.
-        role: `weights`, `adapter` or `remote`.
-        precision: In which form its weights are in memory.
-        file: One file of it, where the code names one.
-        subfolder: The folder of it that is loaded.
-        variant: Which of its files are loaded: `fp16`.
-        revision: Which of its revisions.
-        device: `cuda`, `cpu`, `auto` (spread by a device map), or None where nothing is said.
-        offload: `model`, `sequential` or `group`: what lies in main memory meanwhile.
-        place: The call, as `file:line`.
-        choice: Whether it is one of several, or loaded under a condition of run time.
-        at_start: Whether it is loaded before the app answers.
-        brings_base: Whether it is an adapter whose base model is loaded with it.
-        memory: What the code does for it to take less memory.
-    """
-
-    id: str | None
-    kind: Kind
-    library: str
-    role: str
-    precision: Precision
-    place: str
-    file: str | None = None
-    subfolder: str | None = None
-    variant: str | None = None
-    revision: str | None = None
-    device: str | None = None
-    offload: str | None = None
-    choice: bool = False
-    at_start: bool = False
-    brings_base: bool = False
-    memory: tuple[str, ...] = ()
-
-
 def find_loads(flow: Flow, reach: Reach) -> tuple[Load, ...]:
     """Every model that the code of a Space loads, in the order of the text."""
     reader = _Reader(flow, reach)
-    found: dict[tuple[object, ...], Load] = {}
     calls = ((use, use.expression) for use in reach.calls())
     read = (load for use, call in calls if isinstance(call, ast.Call) for load in reader.loads(use, call))
-    for load in (*read, *reader.addresses()):
-        key = (load.id, load.file, load.subfolder, load.role, load.precision.dtype)
-        before = found.get(key)
-        found[key] = _merged(before, load) if before else load
-    return tuple(_without_repeats(list(found.values())))
-
-
-def _merged(first: Load, second: Load) -> Load:
-    """Two calls that load the same; what is certain in one is certain."""
-    if first.library == "huggingface_hub":  # which has only fetched it
-        first, second = second, first
-    return replace(
-        first,
-        choice=first.choice and second.choice,
-        at_start=first.at_start or second.at_start,
-        device=first.device or second.device,
-        offload=first.offload or second.offload,
-    )
-
-
-def _without_repeats(loads: list[Load]) -> Iterator[Load]:
-    """A download is told only where nothing is said to load from it; the unknown only once a line."""
-    # What is fetched, and only told as such.
-    loaded = {(load.id, load.file) for load in loads if load.library != "huggingface_hub"} | {
-        (load.id, None) for load in loads if load.library != "huggingface_hub" and not load.file
-    }
-    unknown: set[str] = set()
-    for load in loads:
-        if load.id is None:
-            if load.place in unknown:
-                continue
-            unknown.add(load.place)
-        elif load.library == "huggingface_hub" and load.role == "weights" and _is_told(load, loaded):
-            continue
-        yield load
-
-
-def _is_told(load: Load, loaded: set[tuple[str | None, str | None]]) -> bool:
-    return (load.id, load.file) in loaded or (load.id, None) in loaded
+    return gathered([*read, *reader.addresses()])
 
 
 def _labelled(call: ast.Call) -> Iterator[tuple[str, ast.expr]]:
@@ -265,15 +185,10 @@ class _Reader:
             if _MODEL_LIKE.search(label) or (not label and beside):
                 for text in texts(self._flow.values(use.of(node))):
                     template = self._template(ANY_LOADER, use, None, outside[0])
-                    if (
-                        template
-                        and "/" in text
-                        and is_model_id(text)
-                        and not is_weights(text)
-                        and not naming.is_unset(text)
-                    ):
-                        load = replace(template, id=text, kind="hub", library="other")
-                        if self._is_of_an_owner(load, text):
+                    if template and "/" in text and is_model_id(text) and not naming.is_unset(text):
+                        # Likely, and so never a reason to refuse.
+                        load = replace(template, id=text, kind="hub", library="other", choice=True)
+                        if not is_weights(text) and self._is_of_an_owner(load, text):
                             yield self._fetched(template, text) or load
 
     def _template(self, loader: Loader, use: Use, frame: Frame | None, name: str) -> Load | None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from spacerun.needs.access import HubModel
-    from spacerun.needs.loads import Load
+    from spacerun.needs.load import Load
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from spacerun.source.literals import within_space
 
 if TYPE_CHECKING:
     from spacerun.needs.flow import Flow
+    from spacerun.needs.load import Load
     from spacerun.needs.loaders import Loader
-    from spacerun.needs.loads import Load
     from spacerun.needs.values import Frame
     from spacerun.source.scopes import Use
 

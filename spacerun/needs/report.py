@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from spacerun.needs.flow import Setting
     from spacerun.needs.gpu_use import GpuUse
     from spacerun.needs.habits import Habit
-    from spacerun.needs.loads import Load
+    from spacerun.needs.load import Load
     from spacerun.needs.variables import Variable
     from spacerun.source.project import Project
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from spacerun import hub
 from spacerun.app.variables import seen_by_app
-from spacerun.errors import MissingSecretError, NotFoundError, UsageError
+from spacerun.errors import MissingSecretError, NotFoundError, SpacerunError, UsageError
 from spacerun.needs import adapters
 from spacerun.needs.access import Access, HubModel, ask
 from spacerun.needs.flow import Setting
@@ -17,6 +17,7 @@ from spacerun.needs.models import ModelNeed, join, preloads
 from spacerun.needs.replacements import candidates
 from spacerun.needs.report import Needs, read_needs
 from spacerun.paths import locked, read_json, write_json
+from spacerun.report import located_data
 from spacerun.space.tree import space_folder
 from spacerun.text import one_line
 
@@ -102,11 +103,12 @@ def models(
         )
     wanted = {need.id: need.load.revision if need.load else None for need in joined if need.on_hub}
     asked = dict(list(wanted.items())[:_MOST_ASKED])
-    answers = _remembered(name, asked) if not pinned else {}
+    answers = _remembered(name, asked) if found and not pinned else {}
     if not offline:
         fresh = ask((model, revision) for model, revision in asked.items() if model not in answers)
         answers |= fresh
-        _remember(name, fresh)
+        if found:
+            _remember(name, fresh, asked)
     return tuple(
         replace(need, found=_pinned(answers[need.id], pinned)) if need.on_hub and need.id in answers else need
         for need in joined
@@ -124,6 +126,14 @@ def require(located: Located, options: Options, clock: StageClock) -> Options:
         MissingSecretError: A value is missing, and nobody is there to give it.
         NotFoundError: A model is missing, private or gated.
     """
+    try:
+        return _required(located, options, clock)
+    except SpacerunError as error:
+        error.data = located_data(located) | error.data
+        raise
+
+
+def _required(located: Located, options: Options, clock: StageClock) -> Options:
     options = _ask_for_secrets(located, options)
     for need in located.models:
         problem = _problem(need, located, options)
@@ -212,13 +222,14 @@ def _remembered(space: str, wanted: Mapping[str, str | None]) -> dict[str, HubMo
     return found
 
 
-def _remember(space: str, fresh: Mapping[str, HubModel]) -> None:
+def _remember(space: str, fresh: Mapping[str, HubModel], wanted: Mapping[str, str | None]) -> None:
     public = {name: model for name, model in fresh.items() if model.access is Access.PUBLIC}
     if not public:
         return
     with locked(f"models-{space.replace('/', '--')[-100:]}"):
         before = read_json(_memory(space))
-        rows = {name: {"asked": time.time(), "for": None, "model": model.to_json()} for name, model in public.items()}
+        now = time.time()
+        rows = {name: {"asked": now, "for": wanted[name], "model": model.to_json()} for name, model in public.items()}
         merged = (before if isinstance(before, dict) else {}) | rows
         write_json(_memory(space), dict(list(merged.items())[-_KEPT:]))
 
