@@ -137,7 +137,7 @@ class _Reader:
                     load = load if load and self._is_of_an_owner(load, text) else None
                 if load is not None:
                     yield replace(load, choice=template.choice or several)
-        if given and not names:
+        if given and not names and loader.role != "remote" and not all(isinstance(v, Defined | Method) for v in given):
             yield replace(template, id=None, kind="unknown", choice=True)
 
     def _is_told(self, value: Value) -> bool:

@@ -33,33 +33,33 @@ class Client:
         calls: Full names, by their first and last parts.
         key: Keywords of the key.
         at: Its position.
-        variable: What the client itself reads where no key is given.
+        variables: What the client itself reads where no key is given; one of them is enough.
     """
 
     calls: tuple[str, ...]
     key: tuple[str, ...]
     at: int | None
-    variable: str | None
+    variables: tuple[str, ...] = ()
 
 
 _KEYS: Final = ("api_key", "token", "openai_api_key", "groq_api_key", "google_api_key", "auth_token")
 # Each raises at once (openai/_client.py, groq/_client.py, together/client.py, tavily/tavily.py, …); `login(None)` asks
 # on standard input (huggingface_hub/_login.py).
 _CLIENTS: Final = (
-    Client(("openai.OpenAI", "openai.AsyncOpenAI"), _KEYS, None, "OPENAI_API_KEY"),
-    Client(("openai.AzureOpenAI",), _KEYS, None, "AZURE_OPENAI_API_KEY"),
-    Client(("groq.Groq", "groq.AsyncGroq"), _KEYS, None, "GROQ_API_KEY"),
-    Client(("together.Together",), _KEYS, None, "TOGETHER_API_KEY"),
-    Client(("cohere.Client", "cohere.ClientV2"), _KEYS, 0, "CO_API_KEY"),
-    Client(("tavily.TavilyClient",), _KEYS, 0, "TAVILY_API_KEY"),
-    Client(("pinecone.Pinecone",), _KEYS, 0, "PINECONE_API_KEY"),
-    Client(("langchain_openai.ChatOpenAI", "langchain_openai.OpenAIEmbeddings"), _KEYS, None, "OPENAI_API_KEY"),
-    Client(("langchain_groq.ChatGroq",), _KEYS, None, "GROQ_API_KEY"),
-    Client(("langchain_google_genai.ChatGoogleGenerativeAI",), _KEYS, None, "GOOGLE_API_KEY"),
-    Client(("google.genai.Client",), _KEYS, None, "GOOGLE_API_KEY"),
-    Client(("huggingface_hub.login",), ("token",), 0, None),
-    Client(("supabase.create_client",), ("supabase_key",), 1, None),
-    Client(("supabase.create_client",), ("supabase_url",), 0, None),
+    Client(("openai.OpenAI", "openai.AsyncOpenAI"), _KEYS, None, ("OPENAI_API_KEY",)),
+    Client(("openai.AzureOpenAI",), _KEYS, None, ("AZURE_OPENAI_API_KEY",)),
+    Client(("groq.Groq", "groq.AsyncGroq"), _KEYS, None, ("GROQ_API_KEY",)),
+    Client(("together.Together",), _KEYS, None, ("TOGETHER_API_KEY",)),
+    Client(("cohere.Client", "cohere.ClientV2"), _KEYS, 0, ("CO_API_KEY",)),
+    Client(("tavily.TavilyClient",), _KEYS, 0, ("TAVILY_API_KEY",)),
+    Client(("pinecone.Pinecone",), _KEYS, 0, ("PINECONE_API_KEY",)),
+    Client(("langchain_openai.ChatOpenAI", "langchain_openai.OpenAIEmbeddings"), _KEYS, None, ("OPENAI_API_KEY",)),
+    Client(("langchain_groq.ChatGroq",), _KEYS, None, ("GROQ_API_KEY",)),
+    Client(("langchain_google_genai.ChatGoogleGenerativeAI",), _KEYS, None, ("GOOGLE_API_KEY", "GEMINI_API_KEY")),
+    Client(("google.genai.Client",), _KEYS, None, ("GOOGLE_API_KEY", "GEMINI_API_KEY")),
+    Client(("huggingface_hub.login",), ("token",), 0),
+    Client(("supabase.create_client",), ("supabase_key",), 1),
+    Client(("supabase.create_client",), ("supabase_url",), 0),
 )
 
 
@@ -179,8 +179,9 @@ class _Finder:
             given = self._flow.arguments(use, frame, *client.key, at=client.at)
             certain = scopes and self._is_certain(use, scopes, frame) is not None
             if given is None or (given and all(value == Const(None) for value in given)):
-                if client.variable and not self._flow.setting.variables.get(client.variable):
-                    self._note(client.variable, use, required=bool(certain))
+                known = self._flow.setting.variables
+                if client.variables and not any(known.get(name) for name in client.variables):
+                    self._note(client.variables[0], use, required=bool(certain))
             elif certain:
                 self.required |= _missing(given)
 

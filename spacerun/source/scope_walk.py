@@ -205,6 +205,29 @@ class ModuleScopes(Binder, ast.NodeVisitor):
 
     visit_If = visit_While = _visit_if  # noqa: N815
 
+    def visit_IfExp(self, node: ast.IfExp) -> None:
+        """`a if test else b`."""
+        self.visit(node.test)
+        test = self._use(node.test)
+        self._visit_operand(node.body, test, holds=True)
+        self._visit_operand(node.orelse, test, holds=False)
+
+    def visit_BoolOp(self, node: ast.BoolOp) -> None:
+        """`a and b`, `a or b`: the second may not be evaluated."""
+        around = self._blocks
+        for before, operand in zip([None, *node.values], node.values, strict=False):
+            if before is not None:
+                self.tests[id(operand)] = (self._use(before), isinstance(node.op, ast.And))
+                self._blocks += (id(operand),)
+            self.visit(operand)
+        self._blocks = around
+
+    def _visit_operand(self, node: ast.expr, test: Use, *, holds: bool) -> None:
+        self.tests[id(node)] = (test, holds)
+        self._blocks += (id(node),)
+        self.visit(node)
+        self._blocks = self._blocks[:-1]
+
     def visit_Try(self, node: ast.Try) -> None:
         """`try`: what its body binds holds afterwards, unless a handler binds it too."""
         self._visit_all(node.body)

@@ -1,4 +1,4 @@
-"""Issue 5, item 4: who may read each model, asked at once before any download, and what may stand in for one."""
+"""Who may read each model, asked at once before any download, and what may stand in for one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Issue 5, item 1: the name of a model, however it reaches the call that loads it."""
+"""The name of a model, however it reaches the call that loads it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Issue 5, item 1: every weight-loading call of every library, and the name of what it loads."""
+"""Every weight-loading call of every library, and the name of what it loads."""
 
 from __future__ import annotations
 
@@ -143,6 +143,7 @@ def test_every_loader_of_the_table_can_be_read() -> None:
         "import gradio as gr\ngr.load('spaces/a/b')",
         "# AutoModel.from_pretrained('a/b')\n'''AutoModel.from_pretrained('a/b')'''",
         "import playwright\npage.load('a/b')",
+        "import gradio as gr\ndef f():\n    pass\nwith gr.Blocks() as demo:\n    demo.load(f)\n    demo.load(lambda: 1)",
         "def unused():\n    from transformers import AutoModel\n    AutoModel.from_pretrained('a/b')",
         "from transformers import AutoModel\nif False:\n    AutoModel.from_pretrained('a/b')",
     ],

@@ -1,4 +1,4 @@
-"""Issue 5, item 2: what changes the memory that a model takes, and whether the Space needs a GPU."""
+"""What changes the memory that a model takes, and whether the Space needs a GPU."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Issue 5, item 3: the variables that the code reads, those it does not start without, and its other habits."""
+"""The variables that the code reads, those it does not start without, and its other habits."""
 
 from __future__ import annotations
 
@@ -36,6 +36,9 @@ REQUIRED = {
     "if os.getenv('SPACE_ID'):\n    os.environ['KEY']": False,
     "from huggingface_hub import InferenceClient\nInferenceClient(token=os.getenv('KEY'))": False,
     "from openai import OpenAI\nOpenAI(api_key=os.getenv('KEY') or 'none')": False,
+    "from openai import OpenAI\nkey = os.getenv('KEY')\nclient = OpenAI(api_key=key) if key else None": False,
+    "from openai import OpenAI\nkey = os.getenv('KEY')\nclient = key and OpenAI(api_key=key)": False,
+    "import x\nfrom openai import OpenAI\nclient = OpenAI(api_key=os.getenv('KEY')) if x.y else None": False,
 }
 
 
@@ -49,6 +52,12 @@ def test_a_variable_is_required_where_the_app_does_not_start_without_it(code: st
 def test_a_client_that_reads_its_own_key_needs_it() -> None:
     (row,) = read("from openai import OpenAI\nclient = OpenAI()\n").variables
     assert (row.name, row.required, row.secret, row.places) == ("OPENAI_API_KEY", True, True, ("app.py:2",))
+
+
+def test_one_of_the_keys_that_a_client_reads_is_enough() -> None:
+    source = "from google import genai\nclient = genai.Client()\n"
+    assert [row.required for row in read(source).variables] == [True]
+    assert [row.required for row in read(source, variables={"GEMINI_API_KEY": "x"}).variables] == []
 
 
 def test_a_value_that_is_given_is_not_missing() -> None:

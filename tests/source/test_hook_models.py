@@ -1,4 +1,4 @@
-"""Issue 5, item 4: a model is replaced by the start-up hook where its name cannot be edited."""
+"""A model is replaced by the start-up hook where its name cannot be edited."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Issue 5, item 4: `--replace-model` edits a model's name where it stands, and not a byte besides."""
+"""`--replace-model` edits a model's name where it stands, and not a byte besides."""
 
 from __future__ import annotations
 
