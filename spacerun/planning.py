@@ -43,6 +43,7 @@ class Planned:
         packages: What would be installed, or is already.
         system_packages: Debian packages that `packages.txt` names, and which of them are missing.
         large_file_bytes: Bytes of large files still to be fetched.
+        model_bytes: Bytes of the models that the app surely loads, and that are not in the download cache.
         diff: The edit of the clone as a unified diff.
         suggestions: What may stand in for each model that is missing.
     """
@@ -51,18 +52,19 @@ class Planned:
     packages: Resolution
     system_packages: SystemPackages
     large_file_bytes: int
+    model_bytes: int
     diff: str
     suggestions: Mapping[str, tuple[str, ...]]
 
     @property
     def download_bytes(self) -> int:
-        """Bytes that a launch would fetch: large files and packages; uv's cache may hold some of the latter."""
-        return self.large_file_bytes + self.packages.download_bytes
+        """Bytes that a launch would fetch: large files, models, packages; uv's cache may hold some of the latter."""
+        return self.large_file_bytes + self.model_bytes + self.packages.download_bytes
 
     @property
     def disk_bytes(self) -> int:
         """Bytes of disk that a launch would take: large files lie twice, packages are unpacked."""
-        return 2 * self.large_file_bytes + _UNPACKED * self.packages.download_bytes
+        return 2 * self.large_file_bytes + self.model_bytes + _UNPACKED * self.packages.download_bytes
 
     def to_json(self, stages: dict[str, float]) -> dict[str, Any]:
         """The data of `plan --json`."""
@@ -75,6 +77,7 @@ class Planned:
             "missing_system_packages": list(self.system_packages.missing or ()),
             "decisions": list(self.located.environment_plan.notes),
             "download_bytes": self.download_bytes,
+            "model_bytes": self.model_bytes,
             "disk_bytes": self.disk_bytes,
             "suggestions": {model: list(others) for model, others in self.suggestions.items()},
             "diff": self.diff,
@@ -100,6 +103,7 @@ def plan(options: Options, clock: StageClock, *, build: bool = False) -> Planned
         packages=packages,
         system_packages=read_system_packages(located.checkout.directory),
         large_file_bytes=sum(pointer.size for pointer in still_pointers(located.checkout)),
+        model_bytes=needing.missing_bytes(located),
         diff="".join(map(unified_diff, located.source.edits)),
         suggestions={
             need.replaces or need.id: others for need in located.models if (others := needing.suggestions(need))

@@ -43,8 +43,14 @@ def space(code: bytes, **more: bytes) -> dict[str, bytes]:
 
 
 def test_plan_tells_models_access_secrets_and_habits_quickly(hub: Hub, hub_command: Command) -> None:
-    for name in ("owner/base", "owner/choice-a", "owner/carded", "owner/parsed"):
+    for name in ("owner/choice-a", "owner/carded", "owner/parsed"):
         hub.publish(name, CONFIG, kind="model")
+    weights = {
+        "model.safetensors": b"\x02" + bytes(7) + b"{}" + os.urandom(49_990),
+        "pytorch_model.bin": os.urandom(60_000),
+        **CONFIG,
+    }
+    hub.publish("owner/base", weights, kind="model")
     sha = hub.repo("owner/base", "model").resolve("main")
     hub.publish("owner/gated", CONFIG, kind="model", gated=True)
     hub.publish("huggyllama/llama-7b", CONFIG, kind="model")
@@ -80,6 +86,9 @@ gr.Interface(run, ["text", gr.Dropdown(["owner/choice-a", "owner/choice-b"])], "
     }
     base = models["owner/base"]
     assert (base["dtype"], base["revision"], base["source"], base["certain"]) == ("bfloat16", sha, "app.py:4", True)
+    assert (base["download_bytes"], data["model_bytes"]) == (50_000, 50_000)
+    assert data["download_bytes"] > 50_000
+    assert hub.bytes_sent("cdn") == 0
     assert base["sources"] == ["app.py:4", "preload_from_hub", "the Hub"]
     assert (models["owner/gated"]["dtype"], models["owner/gated"]["quantization"]) == ("int8", "bitsandbytes-8bit")
     assert (models["owner/choice-a"]["certain"], models["owner/carded"]["source"]) == (False, "the card")
@@ -93,7 +102,7 @@ gr.Interface(run, ["text", gr.Dropdown(["owner/choice-a", "owner/choice-b"])], "
     assert data["stages"]["source"] < 2
 
     shown = hub_command.run("plan", "owner/needy", COLUMNS="200").out
-    assert re.search(r"owner/base +bfloat16.*public +app.py:4, preload_from_hub", shown)
+    assert re.search(r"owner/base +bfloat16.* 48\.8 KiB +public +app.py:4, preload_from_hub", shown)
     assert "--replace-model decapoda-research/llama-7b-hf=huggyllama/llama-7b" in shown
     assert re.search(r"Needs a GPU +yes: \.cuda\(\) \(app\.py:4\)", shown)
     assert "API_KEY (app.py:7, required)" in shown

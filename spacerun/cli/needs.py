@@ -6,7 +6,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
 from spacerun.needs.access import Access
-from spacerun.text import one_line
+from spacerun.text import one_line, size
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -68,7 +68,7 @@ def model_rows(planned: Planned) -> Table:
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("Model", "As", "Access", "Named in"):
+    for column in ("Model", "As", "Download", "Access", "Named in"):
         table.add_column(column, overflow="fold")
     models = planned.located.models
     for need in models[:_MOST]:
@@ -76,16 +76,20 @@ def model_rows(planned: Planned) -> Table:
         if need.on_hub and need.found and need.found.readable and need.access is not Access.PUBLIC:
             access += ", yours may read it"
         table.add_row(
-            Text(one_line(need.id, 120)), Text(_how(need), style="dim"), Text(access, style=style),
+            Text(one_line(need.id, 120)), Text(_how(need), style="dim"), _download(need), Text(access, style=style),
             Text(one_line(", ".join(need.sources), 120), style="dim"),
         )  # fmt: skip
         others = planned.suggestions.get(need.replaces or need.id)
         if others:
             replacement = f"--replace-model {need.replaces or need.id}={others[0]}"
-            table.add_row("", "", Text(one_line(f"try {replacement}", 200), style="cyan"), "")
+            table.add_row(Text(one_line(f"try {replacement}", 200), style="cyan"))
     if len(models) > _MOST:
         table.add_row(Text(f"and {len(models) - _MOST} more", style="dim"))
     return table
+
+
+def _download(need: ModelNeed) -> str:
+    return "" if need.download_bytes is None else size(need.download_bytes)
 
 
 def _how(need: ModelNeed) -> str:

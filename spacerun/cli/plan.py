@@ -111,6 +111,7 @@ def _table(planned: Planned, needs: dict[str, str]) -> Table:
         "Decided": "\n".join(environment.notes),
         "System packages": _system_packages(planned),
         "Large files": f"{size(planned.large_file_bytes)} to download" if planned.large_file_bytes else "",
+        "Models": f"{size(planned.model_bytes)} to download" if planned.model_bytes else "",
         "Disk": f"about {size(planned.disk_bytes)}" + (f", {size(lacking)} more than is free" if lacking else ""),
         "GPU": ", ".join(f"{device.label} {device.name}" for device in located.checked.gpus) or "none is used",
         **needs,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 from spacerun import hub
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 _AT_ONCE: Final = 8
+_MOST_FILES: Final = 2000
 TIMEOUT_SECONDS: Final = 10.0
 # `owner/name`, or a plain name as the Hub's oldest models have it (huggingface_hub `utils/_validators.py`).
 _ID: Final = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9._-]{0,95}/)?[A-Za-z0-9_][A-Za-z0-9._-]{0,95}")
@@ -40,6 +41,7 @@ class HubModel:
         readable: Whether the user's token, or nobody's if there is none, may read its files; None where unknown.
         name: What it is called today; the same as `id` unless it was renamed.
         revision: Full commit of the revision asked for; None where unknown.
+        sizes: Sizes of its files in bytes, by path.
     """
 
     id: str
@@ -47,6 +49,7 @@ class HubModel:
     readable: bool | None = None
     name: str | None = None
     revision: str | None = None
+    sizes: Mapping[str, int] = field(default_factory=dict, hash=False)
 
     @property
     def page(self) -> str:
@@ -61,6 +64,7 @@ class HubModel:
             "readable": self.readable,
             "name": self.name,
             "revision": self.revision,
+            "sizes": dict(self.sizes),
         }
 
     @classmethod
@@ -99,7 +103,7 @@ def _asked(model: str, revision: str | None) -> HubModel:
     if not is_model_id(model):
         return HubModel(model, Access.MISSING, readable=False)
     api = hub.api()
-    facts = partial(api.model_info, model, expand=["sha", "gated", "private"], timeout=TIMEOUT_SECONDS)
+    facts = partial(api.model_info, model, files_metadata=True, timeout=TIMEOUT_SECONDS)
     try:
         try:
             info = facts(revision=revision)
@@ -121,7 +125,8 @@ def _asked(model: str, revision: str | None) -> HubModel:
         raise
     access = Access.GATED if info.gated else Access.MISSING if info.private else Access.PUBLIC
     revision = info.sha if info.sha and _COMMIT.fullmatch(info.sha) else None
-    return HubModel(model, access, readable, info.id if is_model_id(info.id) else model, revision)
+    files = {file.rfilename: int(file.size or 0) for file in (info.siblings or ())[:_MOST_FILES]}
+    return HubModel(model, access, readable, info.id if is_model_id(info.id) else model, revision, files)
 
 
 def _may_read(api: Any, model: str) -> bool:  # noqa: ANN401 - huggingface_hub is imported only when used

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from spacerun.needs.access import Access, is_model_id
 from spacerun.needs.naming import is_weights
+from spacerun.needs.weights import bytes_of, fetched_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -45,6 +46,19 @@ class ModelNeed:
         return bool(load and self.on_hub and load.at_start and not load.choice and load.role != "remote")
 
     @property
+    def files(self) -> tuple[str, ...] | None:
+        """The files of it that are downloaded; None where that cannot be told."""
+        if self.load is None or self.load.role == "remote" or self.found is None or not self.found.sizes:
+            return None
+        return fetched_files(self.load, self.found.sizes)
+
+    @property
+    def download_bytes(self) -> int | None:
+        """Bytes of its files that are downloaded, whether or not they lie in a cache; None where unknown."""
+        files = self.files
+        return bytes_of(files, self.found.sizes) if files is not None and self.found else None
+
+    @property
     def access(self) -> Access:
         """Who may read it."""
         return self.found.access if self.found else Access.UNKNOWN
@@ -59,6 +73,7 @@ class ModelNeed:
             "sources": list(self.sources),
             "dtype": load.precision.dtype if load else None,
             "weights_bytes": None,
+            "download_bytes": self.download_bytes,
             "access": self.access.value if self.on_hub else None,
             "kind": load.kind if load else "hub",
             "replaces": self.replaces,

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from spacerun import hub
-from spacerun.app.variables import seen_by_app
+from spacerun.app.variables import download_cache, seen_by_app
 from spacerun.errors import MissingSecretError, NotFoundError, SpacerunError, UsageError
 from spacerun.needs import adapters
 from spacerun.needs.access import Access, HubModel, ask
@@ -196,6 +196,22 @@ def _problem(need: ModelNeed, located: Located, options: Options) -> tuple[str, 
         f"{need.id} ({where}) is missing or private.",
         f"Try another: {again} --replace-model {need.replaces or need.id}={replacement}{more}",
     )
+
+
+def missing_bytes(located: Located) -> int:
+    """Bytes of the models that the app surely loads and the download cache lacks, as far as they are known."""
+    from huggingface_hub import try_to_load_from_cache
+
+    cache = download_cache()
+    missing: dict[tuple[str, str], int] = {}
+    for need in located.models:
+        found = need.found
+        if found is None or need.load is None or need.load.choice:
+            continue
+        for file in need.files or ():
+            if not isinstance(try_to_load_from_cache(need.id, file, cache_dir=cache, revision=found.revision), str):
+                missing[need.id, file] = found.sizes[file]
+    return sum(missing.values())
 
 
 def suggestions(need: ModelNeed) -> tuple[str, ...]:
