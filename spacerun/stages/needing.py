@@ -138,13 +138,13 @@ def require(located: Located, options: Options, clock: StageClock) -> Options:
 
 def _required(located: Located, options: Options, clock: StageClock) -> Options:
     options = _ask_for_secrets(located, options)
-    for need in located.models:
-        problem = _problem(need, located, options)
-        if problem is None:
-            continue
-        if need.required and not options.force:
-            raise NotFoundError(problem[0], hint=f"{problem[1]}. Or start it all the same: --force", stage="source")
-        clock.progress.warn(" ".join(problem))
+    problems = [(need, told) for need in located.models if (told := _problem(need, located, options))]
+    fatal = next((told for need, told in problems if need.required and not options.force), None)
+    for _, told in problems:
+        if told is not fatal:
+            clock.progress.warn(" ".join(told))
+    if fatal:
+        raise NotFoundError(fatal[0], hint=f"{fatal[1]}. Or start it all the same: --force", stage="source")
     return options
 
 
