@@ -24,7 +24,7 @@ from spacerun.stages.preparing import export_lock, fitted, revisions
 from spacerun.text import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from spacerun.environment.python import Interpreter
     from spacerun.progress import StageClock
@@ -32,6 +32,19 @@ if TYPE_CHECKING:
 
 # Installed files take about three times the bytes of their wheels (measured on Gradio 4 and 6 environments).
 _UNPACKED = 3
+
+
+@dataclass(frozen=True)
+class Needed:
+    """What a Space loads and needs.
+
+    Attributes:
+        located: The Space.
+        suggestions: What may stand in for each model that is missing.
+    """
+
+    located: Located
+    suggestions: Mapping[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True)
@@ -85,15 +98,21 @@ class Planned:
         }
 
 
-def plan(options: Options, clock: StageClock, *, build: bool = False) -> Planned:
+def plan(
+    options: Options, clock: StageClock, *, build: bool = False, show_needs: Callable[[Needed], None] = lambda _: None
+) -> Planned:
     """Decide what `launch` would do with the same options.
 
     Args:
         options: As for a launch.
         clock: Times the stages.
         build: Build what can only be known so; that runs strangers' code.
+        show_needs: Told what the Space loads and needs, while its packages are still to be resolved.
     """
     located = locate(options, clock)
+    missing = ((need.replaces or need.id, needing.suggestions(need)) for need in located.models)
+    needed = Needed(located, {model: others for model, others in missing if others})
+    show_needs(needed)
     located = fitted(located, options, clock)
     packages = _packages(located, clock, build=build, offline=options.is_offline)
     if options.lock:
@@ -105,9 +124,7 @@ def plan(options: Options, clock: StageClock, *, build: bool = False) -> Planned
         large_file_bytes=sum(pointer.size for pointer in still_pointers(located.checkout)),
         model_bytes=needing.missing_bytes(located),
         diff="".join(map(unified_diff, located.source.edits)),
-        suggestions={
-            need.replaces or need.id: others for need in located.models if (others := needing.suggestions(need))
-        },
+        suggestions=needed.suggestions,
     )
 
 

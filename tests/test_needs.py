@@ -101,11 +101,26 @@ gr.Interface(run, ["text", gr.Dropdown(["owner/choice-a", "owner/choice-b"])], "
     assert [(habit["kind"], habit["place"]) for habit in data["habits"]] == [("download", "app.py:8")]
     assert data["stages"]["source"] < 2
 
-    shown = hub_command.run("plan", "owner/needy", COLUMNS="200").out
+    shown, seconds = _first_shown(hub_command, "plan", "owner/needy", until=b"Named in")
+    assert seconds < 4, "under two seconds on an idle machine"
     assert re.search(r"owner/base +bfloat16.* 48\.8 KiB +public +app.py:4, preload_from_hub", shown)
     assert "--replace-model decapoda-research/llama-7b-hf=huggyllama/llama-7b" in shown
     assert re.search(r"Needs a GPU +yes: \.cuda\(\) \(app\.py:4\)", shown)
     assert "API_KEY (app.py:7, required)" in shown
+
+
+def _first_shown(command: Command, *arguments: str, until: bytes) -> tuple[str, float]:
+    """What a command shows, and after how many seconds it has shown `until`."""
+    began = time.monotonic()
+    environment = command.environment({"COLUMNS": "200"})
+    with subprocess.Popen(
+        [SCRIPT, *arguments], env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as run:
+        shown = b""
+        while until not in shown and (line := run.stdout.readline()):
+            shown += line
+        seconds = time.monotonic() - began
+        return (shown + run.stdout.read()).decode(), seconds
 
 
 def test_a_missing_secret_ends_the_launch_before_anything_is_installed(hub: Hub, hub_command: Command) -> None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from spacerun.needs.models import ModelNeed
-    from spacerun.planning import Planned
+    from spacerun.planning import Needed
     from spacerun.stages import Located
 
 _MOST: Final = 40
@@ -62,7 +62,7 @@ def need_rows(located: Located) -> dict[str, str]:
     return rows
 
 
-def model_rows(planned: Planned) -> Table:
+def model_rows(needed: Needed) -> Table:
     """The models as a table: what, how, who may read it, where the code says so."""
     from rich.table import Table
     from rich.text import Text
@@ -70,7 +70,7 @@ def model_rows(planned: Planned) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("Model", "As", "Download", "Access", "Named in"):
         table.add_column(column, overflow="fold")
-    models = planned.located.models
+    models = needed.located.models
     for need in models[:_MOST]:
         access, style = _ACCESS[need.access] if need.on_hub else (need.load.kind if need.load else "", "dim")
         if need.on_hub and need.found and need.found.readable and need.access is not Access.PUBLIC:
@@ -79,7 +79,7 @@ def model_rows(planned: Planned) -> Table:
             Text(one_line(need.id, 120)), Text(_how(need), style="dim"), _download(need), Text(access, style=style),
             Text(one_line(", ".join(need.sources), 120), style="dim"),
         )  # fmt: skip
-        others = planned.suggestions.get(need.replaces or need.id)
+        others = needed.suggestions.get(need.replaces or need.id)
         if others:
             replacement = f"--replace-model {need.replaces or need.id}={others[0]}"
             table.add_row(Text(one_line(f"try {replacement}", 200), style="cyan"))

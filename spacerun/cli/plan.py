@@ -12,7 +12,7 @@ from spacerun.cli.session import Session
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from spacerun.planning import Planned
+    from spacerun.planning import Needed, Planned
 
 
 def plan(
@@ -69,11 +69,17 @@ def plan(
             directory=directory.expanduser().absolute() if directory else None,
             offline=offline,
         )
-        planned = make_plan(options, clock, build=build)
+
+        def show_needs(needed: Needed) -> None:
+            rows = need_rows(needed.located)
+            if rows:
+                session.print(_grid(rows))
+            if needed.located.models:
+                session.print(model_rows(needed))
+
+        planned = make_plan(options, clock, build=build, show_needs=show_needs)
         session.emit(planned.to_json(clock.seconds))
-        session.print(_table(planned, need_rows(planned.located)))
-        if planned.located.models:
-            session.print(model_rows(planned))
+        session.print(_table(planned))
         if planned.diff:
             session.print(Syntax(planned.diff, "diff", theme="ansi_dark", background_color="default", word_wrap=True))
 
@@ -85,12 +91,9 @@ def _system_packages(planned: Planned) -> str:
     return ", ".join(f"{name} (missing)" if name in wanted.missing else name for name in wanted.names)
 
 
-def _table(planned: Planned, needs: dict[str, str]) -> Table:
-    from rich.table import Table
-    from rich.text import Text
-
+def _table(planned: Planned) -> Table:
     from spacerun.planning import missing_disk
-    from spacerun.text import one_line, size
+    from spacerun.text import size
 
     located = planned.located
     environment = located.environment_plan
@@ -114,9 +117,18 @@ def _table(planned: Planned, needs: dict[str, str]) -> Table:
         "Models": f"{size(planned.model_bytes)} to download" if planned.model_bytes else "",
         "Disk": f"about {size(planned.disk_bytes)}" + (f", {size(lacking)} more than is free" if lacking else ""),
         "GPU": ", ".join(f"{device.label} {device.name}" for device in located.checked.gpus) or "none is used",
-        **needs,
         "Launch": "\n".join(f"{r.file}:{r.line} {r.after} ({r.how}): {r.why}" for r in located.source.rewrites),
     }
+    return _grid(rows)
+
+
+def _grid(rows: dict[str, str]) -> Table:
+    """Names and values side by side; what has no value is left out."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from spacerun.text import one_line
+
     table = Table.grid(padding=(0, 2))
     for name, value in rows.items():
         if value:
