@@ -46,7 +46,7 @@ _SAME: Final = frozenset({
     "os.path.expanduser", "os.fspath", "pathlib.Path", "pathlib.PurePath", "pathlib.PosixPath", "copy.copy",
     "copy.deepcopy", "types.MappingProxyType", "torch.device", "torch.compile", "torch.nn.DataParallel",
     "torch.jit.script", "torch.jit.optimize_for_inference", "accelerate.dispatch_model", "streamlit.cache_resource",
-    "optimum.bettertransformer.BetterTransformer.transform", "intel_extension_for_pytorch.optimize", "typing.cast",
+    "optimum.bettertransformer.BetterTransformer.transform", "intel_extension_for_pytorch.optimize",
     "functools.partial", "functools.lru_cache", "spaces.GPU", "collections.OrderedDict", "easydict.EasyDict",
     "omegaconf.OmegaConf.create", "munch.Munch", "munch.munchify", "addict.Dict", "ml_collections.ConfigDict",
 })  # fmt: skip
@@ -220,6 +220,7 @@ _FUNCTIONS: Final[dict[str, Callable[[Flow, Use, Frame | None], Values]]] = {
     "builtins.int": _number(lambda value: Const(int(value))),
     "builtins.float": _number(lambda value: Const(float(value))),
     "builtins.bool": _truth,
+    "typing.cast": lambda flow, use, frame: flow.arguments(use, frame, "val", at=1) or UNKNOWN,
     "builtins.map": lambda flow, use, frame: flow.arguments(use, frame, at=1) or UNKNOWN,
     "builtins.filter": lambda flow, use, frame: flow.arguments(use, frame, at=1) or UNKNOWN,
     "builtins.min": _either,

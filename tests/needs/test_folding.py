@@ -73,6 +73,7 @@ WAYS = {
         "def f(**kw):\n    return load(**kw)\nf(pretrained_model_name_or_path='a/b')", ["a/b"]),
     "global": ("name = ''\ndef init():\n    global name\n    name = 'a/b'\ninit()\nload(name)", ["a/b"]),
     "namespace": ("from types import SimpleNamespace\nc = SimpleNamespace(name='a/b')\nload(c.name)", ["a/b"]),
+    "cast": ("from typing import cast\nload(cast(str, 'a/b'))", ["a/b"]),
     "path": ("import os\nload(os.path.join('a', 'b'))", ["a/b"]),
     "another name on import": ("from json import dumps as d\nname = 'a/b'\nload(name)", ["a/b"]),
 }  # fmt: skip
