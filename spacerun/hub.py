@@ -149,6 +149,11 @@ def _no_answer(error: Exception, what: str) -> FetchError | None:
     return None
 
 
+def is_no_answer(error: Exception) -> bool:
+    """Whether `error` says that the Hub gave no answer that can be used: a dead line, a refusal, or nonsense."""
+    return isinstance(error, (OSError, ValueError, TypeError, KeyError)) or is_transport_error(error)
+
+
 def is_transport_error(error: Exception) -> bool:
     """Whether `error` says that the line failed, and not that the Hub said no."""
     # huggingface_hub 1.x speaks through httpx, 2.x through httpx2; neither wraps connection errors.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from spacerun.environment.lock import parsed
+from spacerun import toml
 from tests.command import SCRIPT, get
 
 if TYPE_CHECKING:
@@ -300,7 +300,7 @@ def test_a_lock_holds_the_revisions_of_models_and_fetches_them_again(
     lock = tmp_path / "space.lock"
     with hub_command.launch("owner/pinned", "--no-share", "--lock", str(lock)) as launched:
         assert get(launched.data["url"]) == (200, b"first")
-    assert parsed(lock.read_text())["tool"]["spacerun"]["models"] == {"lost/model": first}
+    assert toml.parse(lock.read_text())["tool"]["spacerun"]["models"] == {"lost/model": first}
     hub.publish("lost/model", {"weights.bin": b"second"}, kind="model")
     with hub_command.launch("owner/pinned", "--no-share", "--locked", str(lock)) as launched:
         assert get(launched.data["url"]) == (200, b"first")

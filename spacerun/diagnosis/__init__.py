@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import re
-import sys
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from spacerun import toml
 from spacerun.text import one_line
 
 if TYPE_CHECKING:
@@ -71,9 +70,7 @@ class Finding:
 @lru_cache(maxsize=1)
 def known() -> tuple[Breakage, ...]:
     """All known breakages, the most telling first."""
-    parser = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
-    with _TABLE.open("rb") as stream:
-        return tuple(_breakage(entry) for entry in parser.load(stream)["breakage"])
+    return tuple(_breakage(entry) for entry in toml.parse(_TABLE.read_text(encoding="utf-8"))["breakage"])
 
 
 def explain(log_lines: Iterable[str], error: SpacerunError | None = None) -> tuple[Finding, ...]:

@@ -5,11 +5,9 @@ from __future__ import annotations
 import base64
 import gzip
 import hashlib
-import importlib
 import json
 import os
 import re
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -20,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote, urlsplit, urlunsplit
 
+from spacerun import toml
 from spacerun.environment.as_of import later
 from spacerun.environment.python_choice import Published, published
 from spacerun.environment.requirements import normalize
@@ -136,8 +135,7 @@ def default_index() -> str | None:
 
 
 def _in_configuration(file: Path) -> str | None:
-    parser = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
-    content: dict[str, Any] = parser.loads(file.read_text(encoding="utf-8"))
+    content = toml.parse(file.read_text(encoding="utf-8"))
     for index in content.get("index", ()):
         if index.get("default"):
             return str(index["url"])

@@ -6,13 +6,13 @@ A lock is a `pylock.toml` (PEP 751) with a table `[tool.spacerun]`; docs/lock.md
 from __future__ import annotations
 
 import hashlib
-import importlib
 import json
 import platform
 import sys
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from spacerun import toml
 from spacerun.environment.as_of import AsOf, Rung
 from spacerun.environment.key import fingerprint
 from spacerun.environment.plan import InstallStep
@@ -69,7 +69,7 @@ def read_lock(file: Path) -> Lock:
         UsageError: It is none, or of another time.
     """
     try:
-        content = parsed(_text(file))
+        content = toml.parse(_text(file))
         return _lock(file, content, content["tool"]["spacerun"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError, PackagesError) as error:
         raise _no_lock(file, error) from None
@@ -226,10 +226,3 @@ def _local(plan: EnvironmentPlan, shown: str) -> str:
 def here() -> str:
     """This kind of machine: `linux x86_64`."""
     return f"{sys.platform} {platform.machine()}"
-
-
-def parsed(text: str) -> dict[str, Any]:
-    """TOML, read."""
-    parser = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
-    content: dict[str, Any] = parser.loads(text)
-    return content

@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from spacerun import toml
 from spacerun.environment.key import fingerprint
-from spacerun.environment.lock import FORMAT, LOCK_FILE, here, parsed
+from spacerun.environment.lock import FORMAT, LOCK_FILE, here
 from spacerun.environment.requirements import Kind, Line, normalize
 from spacerun.environment.uv import STAGE, run_uv
 from spacerun.errors import PackagesError
@@ -84,7 +85,7 @@ def lock_text(
                 stage=STAGE,
             ) from None
         packages, _, table = text.partition(_TABLE)
-        facts = parsed(f"{_TABLE}{table}")["tool"]["spacerun"]
+        facts = toml.parse(f"{_TABLE}{table}")["tool"]["spacerun"]
     else:
         assert scratch is not None  # noqa: S101 - either an environment or a folder to work in
         ours: list[str | Path] = ["--python", sys.executable, "--python-version", python or plan.python]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import re
 import sys
 import tempfile
@@ -10,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from spacerun import toml
 from spacerun.environment.build import step_options, write_requirements
 from spacerun.environment.plan import BASE_LAYER
 from spacerun.environment.requirements import Kind, normalize
@@ -151,7 +151,7 @@ class _Resolver:
         if not self.build:
             arguments += ["--no-build"]
         run_uv(arguments, doing=_DOING, cwd=self.plan.directory)
-        return [_package(item) for item in _toml(lock).get("packages", ())]
+        return [_package(item) for item in toml.parse(lock.read_text(encoding="utf-8")).get("packages", ())]
 
 
 def _package(item: dict[str, Any]) -> ResolvedPackage:
@@ -165,10 +165,3 @@ def _package(item: dict[str, Any]) -> ResolvedPackage:
         url=largest.get("url"),
         sha256=largest.get("hashes", {}).get("sha256"),
     )
-
-
-def _toml(path: Path) -> dict[str, Any]:
-    parser = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
-    with path.open("rb") as stream:
-        content: dict[str, Any] = parser.load(stream)
-    return content

@@ -94,8 +94,6 @@ def ask(models: Iterable[tuple[str, str | None]]) -> dict[str, HubModel]:
 def _asked(model: str, revision: str | None) -> HubModel:
     from huggingface_hub.errors import (
         GatedRepoError,
-        HfHubHTTPError,
-        OfflineModeIsEnabled,
         RepositoryNotFoundError,
         RevisionNotFoundError,
     )
@@ -117,10 +115,8 @@ def _asked(model: str, revision: str | None) -> HubModel:
     except RepositoryNotFoundError as error:
         refused = "Invalid credentials" in str(error)
         return HubModel(model, Access.UNKNOWN) if refused else HubModel(model, Access.MISSING, readable=False)
-    except (HfHubHTTPError, OfflineModeIsEnabled, OSError, ValueError, TypeError, KeyError):
-        return HubModel(model, Access.UNKNOWN)
     except Exception as error:
-        if hub.is_transport_error(error):
+        if hub.is_no_answer(error):
             return HubModel(model, Access.UNKNOWN)
         raise
     access = Access.GATED if info.gated else Access.MISSING if info.private else Access.PUBLIC

@@ -28,7 +28,6 @@ def bases(loads: Iterable[Load]) -> tuple[tuple[str, str], ...]:
 
 
 def _base(adapter: str) -> str | None:
-    from huggingface_hub.errors import HfHubHTTPError
     from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status
 
     address = f"{hub.endpoint()}/{quote(adapter)}/resolve/main/adapter_config.json"
@@ -39,10 +38,8 @@ def _base(adapter: str) -> str | None:
             return None
         config: Any = answer.json()
         base = config.get("base_model_name_or_path") if isinstance(config, dict) else None
-    except (HfHubHTTPError, OSError, ValueError, TypeError, KeyError):
-        return None
     except Exception as error:
-        if hub.is_transport_error(error):
+        if hub.is_no_answer(error):
             return None
         raise
     return base if isinstance(base, str) and is_model_id(base) else None

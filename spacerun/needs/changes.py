@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from spacerun.needs.precision import dtype_of
-from spacerun.needs.values import Const, External, Made, Member, Value, Values
+from spacerun.needs.values import Const, External, Made, Mapping, Values
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,41 +80,39 @@ class Changes:
         given = [self._flow.values(use.of(argument)) for argument in call.args if not isinstance(argument, ast.Starred)]
         given += [self._flow.values(use.of(keyword.value)) for keyword in call.keywords if keyword.arg]
         dtypes = [dtype for values in given if _is_dtype(values) and (dtype := dtype_of(values))]
-        devices = [device for values in given if (device := _device(values))]
+        devices = [device for values in given if (device := device_in(values))]
         return Change(dtype=dtypes[0] if dtypes else None, device=devices[0] if devices else None)
 
     def _models(self, values: Values, depth: int) -> Iterator[Made]:
         """What was loaded, and the parts that were put into it when it was."""
         for value in values:
-            made = _origin(value)
-            if made is None or depth > _DEEPEST:
+            if not isinstance(value, Made) or depth > _DEEPEST:
                 continue
-            yield made
-            call = made.call.expression
+            yield value
+            call = value.call.expression
             for node in (
                 (*call.args, *(keyword.value for keyword in call.keywords)) if isinstance(call, ast.Call) else ()
             ):
                 if isinstance(node, ast.Name | ast.Attribute | ast.Call):
-                    yield from self._models(self._flow.values(made.call.of(node), made.frame), depth + 1)
+                    yield from self._models(self._flow.values(value.call.of(node), value.frame), depth + 1)
 
 
-def _origin(value: Value) -> Made | None:
-    return value if isinstance(value, Made) else None
+def device_in(values: Values) -> str | None:
+    """`cuda` or `cpu`, if `values` name one of them."""
+    for value in values:
+        if isinstance(value, Mapping) and (inner := device_in(value.values())):
+            return inner  # `device_map={"": "cpu"}`
+        if not isinstance(value, Const):
+            continue
+        if isinstance(value.value, int) and not isinstance(value.value, bool):
+            return "cuda" if value.value >= 0 else "cpu"  # `pipeline(device=0)`; -1 is the CPU
+        if isinstance(value.value, str) and value.value.partition(":")[0] in {"cuda", "cpu"}:
+            return value.value.partition(":")[0]
+    return None
 
 
 def _is_dtype(values: Values) -> bool:
     return any(isinstance(value, External) for value in values)
-
-
-def _device(values: Values) -> str | None:
-    for value in values:
-        if isinstance(value, Const) and isinstance(value.value, str):
-            name = value.value.partition(":")[0]
-            if name in {"cuda", "cpu"}:
-                return name
-        if isinstance(value, Const) and isinstance(value.value, int) and not isinstance(value.value, bool):
-            return "cuda"
-    return None
 
 
 def _joined(before: Change | None, change: Change) -> Change:
@@ -126,6 +124,3 @@ def _joined(before: Change | None, change: Change) -> Change:
         offload=before.offload or change.offload,
         memory=tuple(dict.fromkeys((*before.memory, *change.memory))),
     )
-
-
-__all__ = ["Change", "Changes", "Member"]

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
 import json
-import sys
 from typing import TYPE_CHECKING, Any, Final
 
+from spacerun import toml
 from spacerun.needs.values import MOST, UNKNOWN, Const, Mapping, Member, Sequence, Values, merge, texts
 from spacerun.source.literals import within_space
 
@@ -34,8 +33,7 @@ def read_yaml(flow: Flow, use: Use, frame: Frame | None) -> Values:
 
 def read_toml(flow: Flow, use: Use, frame: Frame | None) -> Values:
     """`tomllib.load(open(path))`."""
-    parser = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
-    return _read(flow, use, frame, parser.loads)
+    return _read(flow, use, frame, toml.parse)
 
 
 def _yaml(text: str) -> Any:  # noqa: ANN401 - whatever the file holds

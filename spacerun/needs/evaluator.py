@@ -29,7 +29,6 @@ from spacerun.needs.values import (
     Values,
     elements,
     merge,
-    plain,
     truth,
     variables,
 )
@@ -339,11 +338,6 @@ class Evaluator:
                     if (found := value.get(name)) is not None:  # type: ignore[union-attr]
                         return found
         return None
-
-    def text(self, use: Use, frame: Frame | None, *names: str, at: int | None = None) -> str | None:
-        """The same, if it is one certain string."""
-        found = plain(self.arguments(use, frame, *names, at=at) or ())
-        return found[0] if len(found) == 1 and isinstance(found[0], str) else None
 
     def variable(self, name: str, default: Values = NONE) -> Values:
         """What an environment variable is worth."""

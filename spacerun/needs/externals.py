@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from spacerun.needs import arithmetic, data_files, widgets
@@ -166,21 +167,18 @@ def _attribute(flow: Flow, use: Use, frame: Frame | None) -> Values:
     return merge(flow.values(use.of(node), frame) for node in nodes) or UNKNOWN
 
 
-def _number(kind: Callable[[str | float], Value]) -> Callable[[Flow, Use, Frame | None], Values]:
+def _number(kind: type[int | float]) -> Callable[[Flow, Use, Frame | None], Values]:
     def convert(flow: Flow, use: Use, frame: Frame | None) -> Values:
-        found = []
-        for value in _first(flow, use, frame):
-            plain = value.value if isinstance(value, Const) else None
-            try:
-                assert isinstance(value, Const)  # noqa: S101 - narrows the type
-                assert isinstance(plain, str | int | float)  # noqa: S101 - narrows the type
-                result: Value = Const(kind(plain).value, value.variables)  # type: ignore[union-attr]
-            except (AssertionError, ValueError, OverflowError):
-                result = Unknown(variables((value,)))
-            found.append(result)
-        return tuple(found)
+        return tuple(_converted(kind, value) for value in _first(flow, use, frame))
 
     return convert
+
+
+def _converted(kind: type[int | float], value: Value) -> Value:
+    if isinstance(value, Const) and isinstance(value.value, str | int | float):
+        with suppress(ValueError, OverflowError):
+            return Const(kind(value.value), value.variables)
+    return Unknown(variables((value,)))
 
 
 def _truth(flow: Flow, use: Use, frame: Frame | None) -> Values:
@@ -217,8 +215,8 @@ _FUNCTIONS: Final[dict[str, Callable[[Flow, Use, Frame | None], Values]]] = {
     "builtins.zip": _zipped,
     "builtins.next": _next,
     "builtins.getattr": _attribute,
-    "builtins.int": _number(lambda value: Const(int(value))),
-    "builtins.float": _number(lambda value: Const(float(value))),
+    "builtins.int": _number(int),
+    "builtins.float": _number(float),
     "builtins.bool": _truth,
     "typing.cast": lambda flow, use, frame: flow.arguments(use, frame, "val", at=1) or UNKNOWN,
     "builtins.map": lambda flow, use, frame: flow.arguments(use, frame, at=1) or UNKNOWN,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from spacerun.needs.naming import is_weights
 from spacerun.needs.values import Const, External, Values, texts
 from spacerun.source.literals import within_space
-from spacerun.source.scopes import dotted
+from spacerun.source.scopes import called_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from spacerun.source.scopes import Use
 
 _URL: Final = re.compile(r"https?://[^\s'\"]+")
-_STARTERS: Final = frozenset({"system", "popen", "run", "call", "check_call", "check_output", "Popen", "getoutput"})
+# Calls that run a command.
+STARTERS: Final = frozenset({"system", "popen", "run", "call", "check_call", "check_output", "Popen", "getoutput"})
 # Functions that fetch an address, and where they say into which file.
 _RETRIEVERS: Final = {
     "urllib.request.urlretrieve": "filename", "wget.download": "out", "gdown.download": "output",
@@ -82,10 +83,10 @@ class Downloads:
         call = use.expression
         if not isinstance(call, ast.Call):
             return
-        name = (dotted(call.func) or "").rpartition(".")[2] or getattr(call.func, "attr", "")
+        name = called_name(call)
         if name in {"hf_hub_download", "snapshot_download"}:
             yield from self._of_hub(use, name)
-        elif name in _STARTERS:
+        elif name in STARTERS:
             yield from self._of_command(use, call)
         else:
             for function in self._flow.values(use.of(call.func)):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from spacerun.needs.changes import OFFLOADS
 from spacerun.needs.precision import precision_of
 from spacerun.needs.values import Const, External, Mapping, Values, texts
+from spacerun.source.scopes import called_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,7 +72,7 @@ def _is_guarded(flow: Flow, use: Use) -> bool:
 
 
 def _uses(flow: Flow, use: Use, call: ast.Call) -> Iterator[str]:
-    name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+    name = called_name(call)
     functions = flow.values(use.of(call.func))
     outside = [function.name for function in functions if isinstance(function, External)]
     if (name == "cuda" and not outside) or name in OFFLOADS:  # which moves parts to the GPU, one after another

@@ -7,8 +7,9 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
+from spacerun.needs.fetched import STARTERS
 from spacerun.needs.values import External, Unknown, plain, texts
-from spacerun.source.scopes import Use, dotted
+from spacerun.source.scopes import Use, called_name, dotted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 HabitKind: TypeAlias = Literal["data", "download", "install", "port", "oauth", "zero-gpu", "shell", "submodule"]
 
-_STARTERS: Final = frozenset({"system", "popen", "run", "call", "check_call", "check_output", "Popen", "getoutput"})
 _PACKAGES: Final = frozenset({"os", "subprocess", "commands", "builtins", "asyncio"})
 _FETCHES: Final = re.compile(
     r"\b(?:wget|curl|aria2c|gdown|git\s+(?:lfs\s+)?(?:clone|pull)|huggingface-cli\s+download|hf\s+download)\b"
@@ -98,10 +98,10 @@ def _place(use: Use) -> str:
 
 def _of_call(flow: Flow, use: Use, call: ast.Call) -> Iterator[Habit]:
     full = dotted(call.func) or ""
-    name = call.func.attr if isinstance(call.func, ast.Attribute) else full
+    name = called_name(call)
     functions = flow.values(use.of(call.func))
     outside = [value.name for value in functions if isinstance(value, External)]
-    if name in _STARTERS and any(function.partition(".")[0] in _PACKAGES for function in outside):
+    if name in STARTERS and any(function.partition(".")[0] in _PACKAGES for function in outside):
         yield from _of_command(flow, use, call)
     if any(function in _RETRIEVERS for function in outside):
         where = texts(flow.arguments(use, None, "url", "id", at=0) or ())

@@ -78,7 +78,6 @@ def _merged(first: Load, second: Load) -> Load:
 
 def _without_repeats(loads: list[Load]) -> Iterator[Load]:
     """A download is told only where nothing is said to load from it; the unknown only once a line."""
-    # What is fetched, and only told as such.
     loaded = {(load.id, load.file) for load in loads if load.library != "huggingface_hub"} | {
         (load.id, None) for load in loads if load.library != "huggingface_hub" and not load.file
     }

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
 import re
-import sys
 from collections import defaultdict
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+
+from spacerun import toml
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -70,9 +70,8 @@ def is_weightless(owner: str) -> bool:
 @cache
 def _patterns() -> Mapping[str, list[tuple[Loader, re.Pattern[str]]]]:
     """The loaders and the patterns of their names, by the last part of the name."""
-    parser = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
     found: dict[str, list[tuple[Loader, re.Pattern[str]]]] = defaultdict(list)
-    for row in parser.loads(_TABLE.read_text(encoding="utf-8"))["loader"]:
+    for row in toml.parse(_TABLE.read_text(encoding="utf-8"))["loader"]:
         loader = Loader(**{name: _frozen(value) for name, value in row.items()})
         for call in loader.calls:
             found[call.rpartition(".")[2]].append((loader, _pattern(call)))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from spacerun.needs import naming
 from spacerun.needs.access import is_model_id
-from spacerun.needs.changes import Changes
+from spacerun.needs.changes import Changes, device_in
 from spacerun.needs.fetched import Downloads
 from spacerun.needs.load import Load, gathered
 from spacerun.needs.loaders import Loader, is_weightless, loader_of, may_load
@@ -20,7 +20,6 @@ from spacerun.needs.values import (
     Defined,
     External,
     Made,
-    Mapping,
     Member,
     Method,
     Object,
@@ -30,7 +29,7 @@ from spacerun.needs.values import (
     texts,
 )
 from spacerun.source.literals import within_space
-from spacerun.source.scopes import Use, dotted
+from spacerun.source.scopes import Use, called_name, dotted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,10 +66,6 @@ def _labelled(call: ast.Call) -> Iterator[tuple[str, ast.expr]]:
         yield keyword.arg or "", keyword.value
 
 
-def _method(call: ast.Call) -> str:
-    return call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
-
-
 class _Reader:
     """Reads one load call."""
 
@@ -92,7 +87,7 @@ class _Reader:
 
     def loads(self, use: Use, call: ast.Call) -> Iterator[Load]:
         """What the call loads, from every way into it."""
-        if not may_load(_method(call)):
+        if not may_load(called_name(call)):
             yield from self._unlisted(use, call)
             return
         for frame in self._flow.callers.contexts(use.scope):
@@ -100,18 +95,18 @@ class _Reader:
                 continue
             functions = self._flow.values(use.of(call.func), frame)
             names = tuple(name for function in functions for name in _names(function))
-            loader = loader_of(names, _method(call))
+            loader = loader_of(names, called_name(call))
             if loader is None or self._is_weightless(call, names):
                 continue
             if any(isinstance(function, Defined) and not function.scope.is_class for function in functions):
                 continue  # a function of the Space, which is read itself
-            yield from self._of(loader, use, frame, name=names[0] if names else _method(call))
+            yield from self._of(loader, use, frame, name=names[0] if names else called_name(call))
 
     def _is_weightless(self, call: ast.Call, names: tuple[str, ...]) -> bool:
         owners = [name.rpartition(".")[0] for name in names]
         if isinstance(call.func, ast.Attribute):
             owners.append(dotted(call.func.value) or "")
-        return _method(call) == "from_pretrained" and any(map(is_weightless, owners))
+        return called_name(call) == "from_pretrained" and any(map(is_weightless, owners))
 
     def _of(self, loader: Loader, use: Use, frame: Frame | None, name: str) -> Iterator[Load]:
         template = self._template(loader, use, frame, name)
@@ -173,7 +168,7 @@ class _Reader:
 
     def _unlisted(self, use: Use, call: ast.Call) -> Iterator[Load]:
         """A class of a library that no table names, given what is called a model and looks like one."""
-        name = _method(call)
+        name = called_name(call)
         if not name[:1].isupper() or not (call.args or call.keywords):
             return
         functions = self._flow.values(use.of(call.func))
@@ -260,20 +255,6 @@ def _is_memo(test: ast.expr) -> bool:
         case ast.Compare(ops=[ast.NotIn()]):
             return True
     return False
-
-
-def device_in(values: Values) -> str | None:
-    """`cuda` or `cpu`, if `values` name one of them."""
-    for value in values:
-        if isinstance(value, Mapping) and (inner := device_in(value.values())):
-            return inner  # `device_map={"": "cpu"}`
-        if not isinstance(value, Const):
-            continue
-        if isinstance(value.value, int) and not isinstance(value.value, bool):
-            return "cuda" if value.value >= 0 else "cpu"  # `pipeline(device=0)`; -1 is the CPU
-        if isinstance(value.value, str) and value.value.partition(":")[0] in {"cuda", "cpu"}:
-            return value.value.partition(":")[0]
-    return None
 
 
 def _names(function: object) -> Iterator[str]:

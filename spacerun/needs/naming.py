@@ -174,8 +174,6 @@ def takes_weights(flow: Flow, loader: Loader, use: Use, frame: Frame | None) -> 
     """Whether a call asks for trained weights: `timm.create_model(name)` alone does not."""
     if loader.library == "timm":
         return _is_true(flow, use, frame, "pretrained", at=1) or bool(flow.arguments(use, frame, "checkpoint_path"))
-    if loader.library == "open_clip" and loader.file_at is not None:
-        return True
     return True
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
 import re
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -12,7 +10,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from spacerun import hub
+from spacerun import hub, toml
 from spacerun.needs.access import TIMEOUT_SECONDS, is_model_id
 
 if TYPE_CHECKING:
@@ -62,7 +60,6 @@ def _search(model: str) -> tuple[Candidate, ...]:
 
 
 def _asked(name: str) -> list[tuple[str, int]]:
-    from huggingface_hub.errors import HfHubHTTPError
     from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status
 
     # `HfApi.list_models` asks a silent Hub five times over, for 20 s.
@@ -73,10 +70,8 @@ def _asked(name: str) -> list[tuple[str, int]]:
         )
         hf_raise_for_status(answer)
         return [(row["id"], int(row.get("downloads") or 0)) for row in answer.json() if is_model_id(row["id"])]
-    except (HfHubHTTPError, OSError, ValueError, TypeError, KeyError):
-        return []
     except Exception as error:
-        if hub.is_transport_error(error):
+        if hub.is_no_answer(error):
             return []
         raise
 
@@ -91,6 +86,5 @@ def _plain(model: str) -> str:
 
 @cache
 def _known() -> Mapping[str, Candidate]:
-    parser = importlib.import_module("tomllib" if sys.version_info >= (3, 11) else "tomli")
-    rows = parser.loads(_TABLE.read_text(encoding="utf-8"))["gone"]
+    rows = toml.parse(_TABLE.read_text(encoding="utf-8"))["gone"]
     return {row["id"].lower(): Candidate(row["today"], row["source"]) for row in rows}

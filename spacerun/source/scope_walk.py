@@ -20,6 +20,7 @@ from spacerun.source.scopes import (
     Scope,
     Typed,
     Use,
+    called_name,
     dotted,
     end,
 )
@@ -349,9 +350,7 @@ class ModuleScopes(Binder, ast.NodeVisitor):
         found: dict[str, list[Use]] = {}
         for use in self.calls:
             if isinstance(use.expression, ast.Call):
-                function = use.expression.func
-                name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
-                found.setdefault(name, []).append(use)
+                found.setdefault(called_name(use.expression), []).append(use)
         return found
 
 

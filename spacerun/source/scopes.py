@@ -204,3 +204,8 @@ def dotted(expression: ast.expr) -> str | None:
         base = dotted(expression.value)
         return base and f"{base}.{expression.attr}"
     return None
+
+
+def called_name(call: ast.Call) -> str:
+    """The last part of the name that is called; empty where it has none: `f()()`."""
+    return call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")

@@ -148,14 +148,12 @@ def _content(path: Path) -> bytes | None:
 
 def _quietly(look: Callable[[], Dated | None]) -> Dated | None:
     """The result of `look`; None where the Hub or git does not say, which only makes the date less exact."""
-    from huggingface_hub.errors import HfHubHTTPError
-
     try:
         return look()
-    except (HfHubHTTPError, OSError, ValueError, KeyError, TypeError, IndexError, command_error()):
+    except (IndexError, command_error()):
         return None
     except Exception as error:
-        if hub.is_transport_error(error):
+        if hub.is_no_answer(error):
             return None
         raise
 
