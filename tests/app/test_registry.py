@@ -102,7 +102,8 @@ def test_what_a_killed_supervisor_leaves_is_mended_by_the_next_command(space, fo
         noted = registry.run_folder(app.spec.id) / "descendants.json"
         wait_for(lambda: noted.exists() and len(app.noted_pids()) == 2 and len(json.loads(noted.read_text())) == 3)
     else:
-        wait_for(app.leftovers)
+        # The process is there a moment before the registry names it.
+        wait_for(lambda: app.leftovers() and registry.load(app.spec.id).pid)
     pid = registry.load(app.spec.id).pid
     run.process.send_signal(signal.SIGKILL)
     run.wait()
