@@ -90,6 +90,12 @@ class NoGpuError(SpacerunError):
     exit_code = ExitCode.NO_GPU
 
 
+class GpuMemoryError(SpacerunError):
+    """Too little GPU memory is free."""
+
+    exit_code = ExitCode.GPU_MEMORY
+
+
 class AppCrashedError(SpacerunError):
     """The app ended before it answered, or later with a non-zero status."""
 
@@ -115,7 +121,7 @@ class ProbeError(SpacerunError):
 
 
 class PrerequisiteError(SpacerunError):
-    """Git, the Python asked for or disk space is missing."""
+    """Git, the Python asked for, disk space or main memory is missing."""
 
     exit_code = ExitCode.PREREQUISITE
 

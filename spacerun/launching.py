@@ -13,7 +13,7 @@ from spacerun.diagnosis import explain
 from spacerun.errors import AppCrashedError, PackagesError, ProbeError, SpacerunError
 from spacerun.ladder import Attempt, Choice, Limits, Memory
 from spacerun.report import located_data, prepared_data
-from spacerun.stages import needing, preparing, starting
+from spacerun.stages import fitting, needing, preparing, starting
 from spacerun.text import one_line
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ def launch(options: Options, clock: StageClock, start: Callable[[Prepared, Ready
     registry.reap_orphans()
     located = pipeline.locate(options, clock)
     options = needing.require(located, options, clock)
+    fitting.require(located, options, clock)
     preparing.provide_system_packages(located, options, clock)
     climb = _Climb(options, clock, located)
     while not climb.attempt(start):

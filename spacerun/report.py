@@ -11,6 +11,7 @@ from spacerun.source.hook_files import read_launched
 if TYPE_CHECKING:
     from spacerun.app.spec import AppRecord
     from spacerun.environment.torch import TorchChoice
+    from spacerun.needs.models import ModelNeed
     from spacerun.needs.variables import Variable
     from spacerun.stages import Located, Prepared
 
@@ -31,15 +32,21 @@ def located_data(located: Located) -> dict[str, Any]:
         "rung": plan.as_of.rung.value,
         "as_of_why": plan.as_of.why,
         "rewrites": [asdict(rewrite) for rewrite in located.source.rewrites],
-        "gpu": located.checked.devices.to_json() | {"used": [device.uuid for device in located.checked.gpus]},
+        "gpu": located.checked.devices.to_json() | located.fit.to_json(),
         "needs_gpu": bool(located.needs.gpu_uses),
-        "models": [need.to_json() for need in located.models],
+        "models": [need.to_json() | {"weights_bytes": _weights(located, need)} for need in located.models],
         "unknown_models": [load.place for load in located.needs.loads if load.id is None],
         "secrets": [_variable(row) for row in located.needs.variables if row.secret or row.required],
         "variables": [_variable(row) for row in located.needs.variables],
         "habits": [asdict(habit) for habit in located.needs.habits],
         "sizes": dict(located.needs.sizes),
+        "usual_sizes": dict(located.needs.usual_sizes),
     }
+
+
+def _weights(located: Located, need: ModelNeed) -> int | None:
+    """Bytes of memory that its weights take in the form that the code loads them in; None where unknown."""
+    return located.fit.estimate.weights.get(need.id) if need.load else None
 
 
 def _variable(row: Variable) -> dict[str, Any]:

@@ -13,6 +13,7 @@ _UNSAFE = re.compile(
 _UNDECODABLE = re.compile("[\ud800-\udfff]")
 _TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{8,}\b")
 _SECRET = re.compile(r"TOKEN|SECRET|PASSW|CREDENTIAL|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY", re.IGNORECASE)
+_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([KkMGT])?(i?B|b)?")
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
 
 
@@ -35,6 +36,20 @@ def size(count: int) -> str:
             return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
         value /= 1024
     return f"{value:.1f} TiB"
+
+
+def parse_size(text: str) -> int:
+    """Bytes that `18GiB`, `18 GB`, `18G` or `18` mean; a number alone, and `G`, are binary: GiB.
+
+    Raises:
+        ValueError: `text` is no size.
+    """
+    match = _SIZE.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(text)
+    power = " kmgt".index((match[2] or "g").lower())
+    unit = 1000 if match[3] == "B" else 1024
+    return round(float(match[1]) * float(unit) ** power)
 
 
 def names_secret(variable: str) -> bool:

@@ -15,7 +15,7 @@ import pytest
 
 from spacerun import children
 from spacerun.errors import FetchError
-from spacerun.lanes import Lanes
+from spacerun.lanes import Lanes, each
 from spacerun.progress import SilentProgress, StageClock
 
 ROOT = Path(__file__).parents[1]
@@ -94,7 +94,7 @@ def test_a_failure_in_the_block_itself_stops_the_children() -> None:
 INTERRUPTED = """
 import subprocess, sys, time
 from spacerun import children
-from spacerun.lanes import Lanes
+from spacerun.lanes import Lanes, each
 def work():
     with children.child(["sh", "-c", "sleep 60 & echo $!; wait"], stdout=subprocess.PIPE) as process:
         print(process.pid, int(process.stdout.readline()), flush=True)
@@ -155,3 +155,72 @@ def test_a_stage_knows_its_time_and_its_failures() -> None:
         raise FetchError("no", stage="lfs")
     assert inner.value.stage == "lfs"
     assert set(clock.seconds) == {"find"}
+
+
+def test_each_keeps_the_order_and_does_no_more_at_once_than_asked() -> None:
+    running, most, lock = 0, 0, threading.Lock()
+
+    def work(number: int) -> int:
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        time.sleep(0.01 * (number % 3))
+        with lock:
+            running -= 1
+        return number * number
+
+    assert each(work, range(30), 4) == [number * number for number in range(30)]
+    assert 2 <= most <= 4
+    assert each(work, (), 4) == []
+
+
+def test_each_does_what_it_may_at_once() -> None:
+    meet = threading.Barrier(3, timeout=5)
+    assert sorted(each(lambda _: meet.wait(), range(3), 8)) == [0, 1, 2]
+
+
+def test_the_first_that_fails_is_raised_at_once_and_no_other_is_begun() -> None:
+    begun: list[int] = []
+    blocked = threading.Event()
+
+    def work(number: int) -> None:
+        begun.append(number)
+        if number == 1:
+            raise FetchError("the reason")
+        blocked.wait(20)
+
+    began = time.monotonic()
+    with pytest.raises(FetchError, match="the reason"):
+        each(work, range(100), 3)
+    assert time.monotonic() - began < 2
+    blocked.set()
+    time.sleep(0.1)
+    assert len(begun) <= 4
+
+
+SILENT = """
+import sys, time
+from spacerun.lanes import each
+try:
+    each(lambda n: (print(n, flush=True), time.sleep(60)), range(100), 2)
+finally:
+    print("out", flush=True)
+"""
+
+
+def test_an_interruption_waits_for_no_work_of_each() -> None:
+    program = subprocess.Popen(
+        [sys.executable, "-c", SILENT], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=ROOT
+    )
+    try:
+        assert program.stdout
+        assert {program.stdout.readline() for _ in range(2)} == {"0\n", "1\n"}
+        program.send_signal(signal.SIGINT)
+        began = time.monotonic()
+        rest, _ = program.communicate(timeout=20)
+        assert rest == "out\n"
+        assert time.monotonic() - began < 3
+    finally:
+        program.kill()
+        program.communicate()

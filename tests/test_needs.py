@@ -46,7 +46,7 @@ def test_plan_tells_models_access_secrets_and_habits_quickly(hub: Hub, hub_comma
     for name in ("owner/choice-a", "owner/carded", "owner/parsed"):
         hub.publish(name, CONFIG, kind="model")
     weights = {
-        "model.safetensors": b"\x02" + bytes(7) + b"{}" + os.urandom(49_990),
+        "model.safetensors": b"\x02" + bytes(7) + b"{}" + os.urandom(499_990),
         "pytorch_model.bin": os.urandom(60_000),
         **CONFIG,
     }
@@ -86,9 +86,9 @@ gr.Interface(run, ["text", gr.Dropdown(["owner/choice-a", "owner/choice-b"])], "
     }
     base = models["owner/base"]
     assert (base["dtype"], base["revision"], base["source"], base["certain"]) == ("bfloat16", sha, "app.py:4", True)
-    assert (base["download_bytes"], data["model_bytes"]) == (50_000, 50_000)
-    assert data["download_bytes"] >= 50_000
-    assert hub.bytes_sent("cdn") == 0
+    assert (base["download_bytes"], data["model_bytes"]) == (500_000, 500_000)
+    assert data["download_bytes"] >= 500_000
+    assert hub.bytes_sent("cdn") < 110_000  # the header of the file
     assert base["sources"] == ["app.py:4", "preload_from_hub", "the Hub"]
     assert (models["owner/gated"]["dtype"], models["owner/gated"]["quantization"]) == ("int8", "bitsandbytes-8bit")
     assert (models["owner/choice-a"]["certain"], models["owner/carded"]["source"]) == (False, "the card")
@@ -103,7 +103,7 @@ gr.Interface(run, ["text", gr.Dropdown(["owner/choice-a", "owner/choice-b"])], "
 
     shown, seconds = _first_shown(hub_command, "plan", "owner/needy", until=b"Named in")
     assert seconds < 4, "under two seconds on an idle machine"
-    assert re.search(r"owner/base +bfloat16.* 48\.8 KiB +public +app.py:4, preload_from_hub", shown)
+    assert re.search(r"owner/base +bfloat16.* 488\.3 KiB +public +app.py:4, preload_from_hub", shown)
     assert "--replace-model decapoda-research/llama-7b-hf=huggyllama/llama-7b" in shown
     assert re.search(r"Needs a GPU +yes: \.cuda\(\) \(app\.py:4\)", shown)
     assert "API_KEY (app.py:7, required)" in shown

@@ -86,6 +86,17 @@ def family(
     return [process for process in found if _living(process)]
 
 
+def belongs(pid: int, hook: Path, *, session: int | None) -> bool:
+    """Whether process `pid` belongs to an app, by its session or its environment; see `family`."""
+    import psutil
+
+    try:
+        process = psutil.Process(pid)
+    except psutil.Error:
+        return False
+    return (session is not None and _session(pid) == session) or _carries(process, str(hook))
+
+
 def end(
     find: Callable[[], Iterable[psutil.Process]],
     *,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from spacerun import exec_bound
 from spacerun.app import ports, processes, readiness, registry, share
+from spacerun.app.gpu_memory import GpuMemoryWatch
 from spacerun.app.log import AppLog
 from spacerun.app.spec import AppRecord
 from spacerun.errors import AppCrashedError, ShareError, SpacerunError
@@ -110,6 +111,7 @@ class _App:
         self._strangers: frozenset[int] = frozenset()
         self._descendants: list[tuple[int, float]] = []
         self._background_until = 0.0
+        self._gpu_memory = GpuMemoryWatch(spec, self._belongs)
         folder = registry.run_folder(spec.id)
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.log = AppLog(folder / "app.log", self._take_line)
@@ -144,6 +146,7 @@ class _App:
         self._strangers = frozenset(child.pid for child in psutil.Process().children(recursive=True))
         self.note()  # before the process is: whoever finds it must find out whose it is
         processes.adopt_orphans()
+        self._gpu_memory.start()
         bound = (sys.executable, "-I", "-S", exec_bound.__file__, str(os.getpid()))
         try:
             self._process = subprocess.Popen(
@@ -166,12 +169,19 @@ class _App:
 
     def members(self) -> list[psutil.Process]:
         """All living processes of the app."""
+        return processes.family(self._hook, session=self._session(), adopted=True, strangers=self._strangers)
+
+    def _belongs(self, pid: int) -> bool:
+        return processes.belongs(pid, self._hook, session=self._session())
+
+    def _session(self) -> int | None:
+        """Id of the session that the app was started in, while it is known to be its own."""
         import psutil
 
         session = self._process.pid if self._process else None
         if self._process and self._process.poll() is not None and psutil.pid_exists(self._process.pid):
-            session = None  # another process got the number
-        return processes.family(self._hook, session=session, adopted=True, strangers=self._strangers)
+            return None  # another process got the number
+        return session
 
     def check(self) -> None:
         """Raise if there is nothing to wait for any more.
@@ -236,6 +246,7 @@ class _App:
 
     def end(self, hurry: Callable[[], bool], on_warning: Callable[[str], None]) -> None:
         """End all its processes, and take what they wrote last."""
+        self._gpu_memory.stop()
         left = processes.end(self.members, hurry=hurry)
         if left:
             pids = ", ".join(str(process.pid) for process in left)

@@ -26,6 +26,8 @@ class AppSpec:
         require_share: Whether an app without a proven share link is a failure.
         timeout_seconds: How long it may take to answer, in seconds in which nothing grows.
         watch: Folders whose growth stops that clock (download caches).
+        gpus: UUIDs of the GPUs that it sees; what it takes of them is measured.
+        estimate: What it was expected to take of them: `signature`, `low_bytes`, `expected_bytes`, `high_bytes`.
     """
 
     id: str
@@ -40,6 +42,8 @@ class AppSpec:
     require_share: bool
     timeout_seconds: float
     watch: tuple[str, ...] = ()
+    gpus: tuple[str, ...] = ()
+    estimate: dict[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """A dictionary for JSON."""
@@ -48,7 +52,8 @@ class AppSpec:
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> AppSpec:
         """The inverse of `to_json`."""
-        return cls(**{**value, "command": tuple(value["command"]), "watch": tuple(value["watch"])})
+        tuples = {name: tuple(value[name]) for name in ("command", "watch", "gpus")}
+        return cls(**{**value, **tuples})
 
 
 @dataclass(frozen=True)

@@ -93,6 +93,7 @@ def _system_packages(planned: Planned) -> str:
 
 def _table(planned: Planned) -> Table:
     from spacerun.planning import missing_disk
+    from spacerun.stages.fitting import told
     from spacerun.text import size
 
     located = planned.located
@@ -116,7 +117,8 @@ def _table(planned: Planned) -> Table:
         "Large files": f"{size(planned.large_file_bytes)} to download" if planned.large_file_bytes else "",
         "Models": f"{size(planned.model_bytes)} to download" if planned.model_bytes else "",
         "Disk": f"about {size(planned.disk_bytes)}" + (f", {size(lacking)} more than is free" if lacking else ""),
-        "GPU": ", ".join(f"{device.label} {device.name}" for device in located.checked.gpus) or "none is used",
+        "GPU": ", ".join(f"{device.label} {device.name}" for device in located.fit.gpus) or "none is used",
+        "GPU memory": told(located.fit),
         "Launch": "\n".join(f"{r.file}:{r.line} {r.after} ({r.how}): {r.why}" for r in located.source.rewrites),
     }
     return _grid(rows)

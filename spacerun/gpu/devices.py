@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from spacerun.errors import NoGpuError, UsageError
+from spacerun.gpu import visibility
 from spacerun.text import one_line
 
 if TYPE_CHECKING:
@@ -26,11 +27,15 @@ class GpuProcess:
         pid: Process id as the driver tells it; inside a container usually the host's.
         used_bytes: GPU memory it holds; None where the driver does not say (WSL, MIG without permission).
         name: Name of the program; None where the process cannot be seen from here.
+        user: Who runs it; None likewise.
+        command: Its command line as one printable line without secrets; None likewise, and where it has none.
     """
 
     pid: int
     used_bytes: int | None
     name: str | None
+    user: str | None = None
+    command: str | None = None
 
 
 @dataclass(frozen=True)
@@ -66,12 +71,17 @@ class Device:
         name: Name of the product.
         total_bytes: Memory.
         free_bytes: Memory that a new process can get now.
-        used_bytes: Memory held by processes.
+        used_bytes: Memory held by processes; from drivers before R510 with what the driver keeps for itself.
         utilization: Share of the last sample period in which a kernel ran, in percent.
         processes: Processes that hold memory of it.
         compute_capability: `8.6`, for example.
         mig: None for a GPU without MIG mode.
         memory_kind: `unified` where the GPU has no memory of its own but shares the machine's.
+        reserved_bytes: Memory that the driver keeps for itself; told since R510.
+        temperature: Of the GPU's die, in °C.
+        power_watts: What the board draws; since Ampere the mean of the last second.
+        power_limit_watts: What it may draw.
+        pci: Place on the PCI bus, `00000000:01:00.0` for example; a MIG instance has its GPU's.
     """
 
     index: int
@@ -85,6 +95,11 @@ class Device:
     compute_capability: str | None = None
     mig: Mig | None = None
     memory_kind: Literal["dedicated", "unified"] = "dedicated"
+    reserved_bytes: int | None = None
+    temperature: int | None = None
+    power_watts: float | None = None
+    power_limit_watts: float | None = None
+    pci: str | None = None
 
     @property
     def is_mig_parent(self) -> bool:
@@ -112,6 +127,7 @@ class DeviceReport:
         cuda: Newest CUDA that the driver supports, `12.4` for example.
         problem: Why there is no device, or why one of several cannot be used.
         hidden: The devices that CUDA_VISIBLE_DEVICES leaves out.
+        notes: What else the reader has to know, a sentence or two each.
     """
 
     devices: tuple[Device, ...]
@@ -119,6 +135,7 @@ class DeviceReport:
     cuda: str | None = None
     problem: DriverProblem | None = None
     hidden: tuple[Device, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The part `devices, driver, cuda` of the machine output."""
@@ -140,48 +157,20 @@ def read_devices() -> DeviceReport:
 
     Never raises for a machine without a GPU or with a broken driver: `problem` says what is wrong.
     """
-    from dataclasses import replace
-
     from spacerun.gpu import nvml, problems
 
     report = nvml.read()
     value = os.environ.get("CUDA_VISIBLE_DEVICES")
     if value is None or not report.devices:
         return report
-    shown = visible(report.devices, value)
+    shown = visibility.visible(report.devices, value)
     hidden = tuple(device for device in report.devices if device not in shown)
+    note = visibility.order_note(report.devices, value, os.environ.get("CUDA_DEVICE_ORDER"))
+    report = replace(report, devices=shown, hidden=hidden, notes=(note,) if note else ())
     if shown:
-        return replace(report, devices=shown, hidden=hidden)
+        return report
     whole = sum(not device.is_mig_instance for device in hidden)
-    return replace(report, devices=(), hidden=hidden, problem=problems.hidden(whole, one_line(value)))
-
-
-def visible(devices: Sequence[Device], value: str | None) -> tuple[Device, ...]:
-    """The devices that a program sees under `CUDA_VISIBLE_DEVICES=value`, in its order.
-
-    As CUDA reads it ("CUDA Environment Variables" of the CUDA programming guide; "CUDA Device Enumeration" of the
-    MIG user guide): entries after the first that names no device are ignored, a device named twice leaves none, a
-    UUID may be cut short as long as it is unique, and beside a MIG instance nothing else is seen. Indexes count in
-    PCI order. A GPU in MIG mode brings its instances.
-
-    Args:
-        devices: All devices of the machine.
-        value: The variable's value; None where it is not set.
-    """
-    if value is None:
-        return tuple(devices)
-    named: list[Device] = []
-    for entry in value.split(","):
-        device = _named(devices, entry.strip())
-        if device is None:
-            break
-        if device in named:
-            return ()
-        named.append(device)
-    instance = next((device for device in named if device.is_mig_instance), None)
-    if instance:
-        return (instance,)
-    return tuple(found for device in named for found in (device, *_instances(devices, device)))
+    return replace(report, problem=problems.hidden(whole, one_line(value)))
 
 
 def select(report: DeviceReport, choice: str) -> tuple[Device, ...]:
@@ -206,7 +195,7 @@ def select(report: DeviceReport, choice: str) -> tuple[Device, ...]:
         whole = tuple(device for device in report.devices if device.mig is None)
         return whole or _freest(device for device in report.devices if device.is_mig_instance)
     entries = [entry.strip() for entry in choice.split(",")]
-    if not all(re.fullmatch(r"\d+(:\d+)?|(GPU|MIG)-[\w/-]+", entry) for entry in entries):
+    if not all(re.fullmatch(r"\d+(:\d+)?", entry) or visibility.UUID.fullmatch(entry) for entry in entries):
         raise UsageError(
             f"--gpu {one_line(choice)} is neither auto, none, a list of indexes nor a UUID.",
             hint="For example: --gpu auto, --gpu none, --gpu 0,1; spacerun check-gpu lists the GPUs.",
@@ -225,37 +214,17 @@ def select(report: DeviceReport, choice: str) -> tuple[Device, ...]:
 
 
 def cuda_visible_devices(devices: Sequence[Device]) -> str:
-    """The value of CUDA_VISIBLE_DEVICES under which a program sees `devices`, in this order; empty for none."""
-    return ",".join(device.uuid for device in devices)
+    """The value of CUDA_VISIBLE_DEVICES under which a program sees `devices`, in this order; empty for none.
 
-
-def _named(devices: Sequence[Device], entry: str) -> Device | None:
-    if re.fullmatch(r"\d+", entry):
-        matches = [device for device in devices if device.index == int(entry) and not device.is_mig_instance]
-    elif legacy := re.fullmatch(r"MIG-(GPU-[^/]+)/(\d+)/(\d+)", entry):
-        uuid, *instance = legacy.groups()
-        matches = [
-            device
-            for device in devices
-            if device.mig
-            and (device.mig.parent or "").startswith(uuid)
-            and [str(device.mig.gpu_instance), str(device.mig.compute_instance)] == instance
-        ]
-    elif entry.startswith(("GPU-", "MIG-")):
-        matches = [device for device in devices if device.uuid.startswith(entry)]
-    else:
-        matches = []
-    return matches[0] if len(matches) == 1 else None
-
-
-def _instances(devices: Sequence[Device], parent: Device) -> list[Device]:
-    return [device for device in devices if device.mig and device.mig.parent == parent.uuid]
+    A UUID of no form that CUDA takes gives way to the index.
+    """
+    return ",".join(device.uuid if visibility.UUID.fullmatch(device.uuid) else str(device.index) for device in devices)
 
 
 def _asked(report: DeviceReport, entry: str) -> Device:
     def find(devices: Sequence[Device]) -> Device | None:
         of_label = [device for device in devices if device.label == entry]
-        return of_label[0] if of_label else _named(devices, entry)
+        return of_label[0] if of_label else visibility.named(devices, entry)
 
     device = find(report.devices)
     if device is None and find(report.hidden):
@@ -274,7 +243,7 @@ def _asked(report: DeviceReport, entry: str) -> Device:
 def _usable(report: DeviceReport, device: Device) -> Device:
     if not device.is_mig_parent:
         return device
-    instances = _freest(_instances(report.devices, device))
+    instances = _freest(visibility.instances(report.devices, device))
     if not instances:
         from spacerun.gpu import problems
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from spacerun.gpu import problems
 from spacerun.gpu.devices import Device, DeviceReport, GpuProcess, Mig
+from spacerun.gpu.processes import identify
 from spacerun.text import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from spacerun.gpu.problems import DriverProblem
 
@@ -28,7 +30,20 @@ def read() -> DeviceReport:
     except pynvml.NVMLError as error:
         return DeviceReport(devices=(), problem=_init_problem(error))
     finally:
-        _ask(pynvml.nvmlShutdown)
+        _attempt(pynvml.nvmlShutdown)
+
+
+@contextmanager
+def kept_open() -> Iterator[None]:
+    """For as long as this lasts, `read` need not start NVML, which takes seconds where the GPUs sleep."""
+    import pynvml
+
+    _, error = _attempt(pynvml.nvmlInit)
+    try:
+        yield
+    finally:
+        if not error:
+            _attempt(pynvml.nvmlShutdown)
 
 
 def _read() -> DeviceReport:
@@ -43,7 +58,7 @@ def _read() -> DeviceReport:
         silent += [(index, error)] if error else []
     return DeviceReport(
         devices=tuple(devices),
-        driver=_ask(pynvml.nvmlSystemGetDriverVersion),
+        driver=one_line(_ask(pynvml.nvmlSystemGetDriverVersion) or "") or None,
         cuda=f"{version // 1000}.{version % 1000 // 10}" if version else None,
         problem=_device_problem(devices, silent),
     )
@@ -84,6 +99,7 @@ def _gpu(handle: Any, index: int) -> list[Device]:  # noqa: ANN401 - NVML's hand
     split = bool(mode and mode[0] == pynvml.NVML_DEVICE_MIG_ENABLE)
     capability = _ask(pynvml.nvmlDeviceGetCudaComputeCapability, handle)
     utilization = _ask(pynvml.nvmlDeviceGetUtilizationRates, handle)
+    pci = _ask(lambda: pynvml.nvmlDeviceGetPciInfo(handle).busId)
     gpu = Device(
         index=index,
         uuid=pynvml.nvmlDeviceGetUUID(handle),
@@ -96,6 +112,11 @@ def _gpu(handle: Any, index: int) -> list[Device]:  # noqa: ANN401 - NVML's hand
         compute_capability=".".join(map(str, capability)) if capability else None,
         mig=Mig("parent") if split else None,
         memory_kind=memory.kind,
+        reserved_bytes=memory.reserved,
+        temperature=_temperature(handle),
+        power_watts=_watts(pynvml.nvmlDeviceGetPowerUsage, handle),
+        power_limit_watts=_watts(pynvml.nvmlDeviceGetEnforcedPowerLimit, handle),
+        pci=one_line(pci or "") or None,
     )
     return [gpu, *_mig_instances(handle, gpu)] if split else [gpu]
 
@@ -128,6 +149,10 @@ def _mig_instances(parent_handle: Any, parent: Device) -> list[Device]:  # noqa:
                 utilization=None,
                 processes=_processes(handle),
                 mig=mig,
+                reserved_bytes=memory.reserved,
+                temperature=None,
+                power_watts=None,
+                power_limit_watts=None,
             )
         )
     return instances
@@ -139,6 +164,7 @@ class _Memory:
     free: int | None
     used: int | None
     kind: Literal["dedicated", "unified"] = "dedicated"
+    reserved: int | None = None
 
 
 def _memory(handle: Any, *, may_be_unified: bool) -> _Memory:  # noqa: ANN401 - as above
@@ -151,6 +177,7 @@ def _memory(handle: Any, *, may_be_unified: bool) -> _Memory:  # noqa: ANN401 - 
     import pynvml
 
     memory = _ask(pynvml.nvmlDeviceGetMemoryInfo, handle, version=pynvml.nvmlMemory_v2)
+    reserved = memory.reserved if memory else None
     if memory is None:
         memory, error = _attempt(pynvml.nvmlDeviceGetMemoryInfo, handle)
         _raise_if_lost(error)
@@ -160,7 +187,7 @@ def _memory(handle: Any, *, may_be_unified: bool) -> _Memory:  # noqa: ANN401 - 
             return _Memory(None, None, None)
     if not memory.total and may_be_unified:
         return _system_memory()
-    return _Memory(memory.total, memory.free, memory.used)
+    return _Memory(memory.total, memory.free, memory.used, reserved=reserved)
 
 
 def _system_memory() -> _Memory:
@@ -171,27 +198,31 @@ def _system_memory() -> _Memory:
 
 
 def _processes(handle: Any) -> tuple[GpuProcess, ...]:  # noqa: ANN401 - as above
+    """Compute and graphics processes, each once.
+
+    The second version of the functions comes first: the third has its structure in some drivers of R535 (535.43 to
+    535.86) and the second's in all others.
+    """
+    used: dict[int, int | None] = {}
+    for kind in ("Compute", "Graphics"):
+        names = [f"nvmlDeviceGet{kind}RunningProcesses_v{version}" for version in (2, 3)]
+        for process in _ask_first(names, handle) or ():
+            used.setdefault(process.pid, process.usedGpuMemory)
+    return tuple(identify(pid, used_bytes) for pid, used_bytes in used.items())
+
+
+def _temperature(handle: Any) -> int | None:  # noqa: ANN401 - as above
+    """In °C. The first function is to go with CUDA 14; drivers before R570 lack the second."""
     import pynvml
 
-    found: dict[int, GpuProcess] = {}
-    for newest, older in (
-        (pynvml.nvmlDeviceGetComputeRunningProcesses_v3, pynvml.nvmlDeviceGetComputeRunningProcesses_v2),
-        (pynvml.nvmlDeviceGetGraphicsRunningProcesses_v3, pynvml.nvmlDeviceGetGraphicsRunningProcesses_v2),
-    ):
-        processes = _ask(newest, handle)
-        for process in (_ask(older, handle) if processes is None else processes) or ():
-            if process.pid not in found:
-                found[process.pid] = GpuProcess(process.pid, process.usedGpuMemory, _process_name(process.pid))
-    return tuple(found.values())
+    names = ("nvmlDeviceGetTemperature", "nvmlDeviceGetTemperatureV")
+    celsius: int | None = _ask_first(names, handle, pynvml.NVML_TEMPERATURE_GPU)
+    return celsius
 
 
-def _process_name(pid: int) -> str | None:
-    import psutil
-
-    try:
-        return one_line(psutil.Process(pid).name()) or None
-    except (psutil.Error, OSError, ValueError):
-        return None
+def _watts(call: Callable[..., Any], handle: Any) -> float | None:  # noqa: ANN401 - as above
+    milliwatts = _ask(call, handle)
+    return None if milliwatts is None else milliwatts / 1000
 
 
 def _ask(call: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:  # noqa: ANN401 - NVML is untyped
@@ -201,13 +232,25 @@ def _ask(call: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:  # 
     return answer
 
 
+def _ask_first(names: Sequence[str], *arguments: Any) -> Any:  # noqa: ANN401 - as above
+    """The answer of the first of these functions that this nvidia-ml-py and this driver have."""
+    import pynvml
+
+    calls = (getattr(pynvml, name, None) for name in names)
+    answers = (_ask(call, *arguments) for call in calls if call)
+    return next((answer for answer in answers if answer is not None), None)
+
+
 def _attempt(call: Callable[..., Any], *arguments: Any, **keywords: Any) -> tuple[Any, Exception | None]:  # noqa: ANN401 - as above
-    """The answer and None, or None and the error."""
+    """The answer and None, or None and the error.
+
+    Some drivers for WSL (555.85, for example) fill strings with bytes that are no text.
+    """
     import pynvml
 
     try:
         return call(*arguments, **keywords), None
-    except pynvml.NVMLError as error:
+    except (pynvml.NVMLError, UnicodeDecodeError) as error:
         return None, error
 
 
@@ -225,8 +268,10 @@ def _init_problem(error: Any) -> DriverProblem:  # noqa: ANN401 - an NVMLError, 
 def _device_problem(devices: Sequence[Device], silent: Sequence[tuple[int, Any]]) -> DriverProblem | None:
     import pynvml
 
-    if silent and all(error.value == pynvml.NVML_ERROR_NO_PERMISSION for _, error in silent):
+    if silent and all(isinstance(error, pynvml.NVMLError_NoPermission) for _, error in silent):
         return problems.no_permission(problems.look())
+    if silent and all(isinstance(error, UnicodeDecodeError) for _, error in silent):
+        return problems.garbled(problems.look())
     if silent:
         return problems.unavailable([(index, one_line(str(error))) for index, error in silent])
     if not devices:

@@ -27,7 +27,8 @@ _NVIDIA_PCI_VENDOR = "0x10de"
 _DISPLAY_CONTROLLER_CLASS = "0x03"
 _LAUNCH_ON_CPU = "a Space that can do without runs with: spacerun launch SPACE --gpu none"
 _GPUS_INTO_CONTAINER = (
-    "Start the container with its GPUs (docker run --gpus all …, needs the NVIDIA Container Toolkit on the host)."
+    "Start the container with its GPUs: docker run --gpus all … (needs the NVIDIA Container Toolkit on the host); in "
+    "Kubernetes, ask for them in the pod: resources: limits: nvidia.com/gpu: 1"
 )
 
 
@@ -53,6 +54,7 @@ class Machine:
     Attributes:
         macos: The operating system is macOS.
         wsl: It is Linux within Windows.
+        tegra: It is a Jetson, whose GPU is no card on the PCI bus.
         container: This process runs in a container.
         card: An NVIDIA display controller is on the PCI bus.
         module: The NVIDIA kernel module is loaded.
@@ -60,6 +62,7 @@ class Machine:
 
     macos: bool = False
     wsl: bool = False
+    tegra: bool = False
     container: bool = False
     card: bool = False
     module: bool = False
@@ -74,6 +77,8 @@ def look(root: Path = Path("/")) -> Machine:
     return Machine(
         macos=platform.system() == "Darwin",
         wsl="microsoft" in _text(root / "proc/version").lower(),
+        tegra=(root / "etc/nv_tegra_release").exists()
+        or _text(root / "sys/devices/soc0/family").lower().startswith("tegra"),
         container=(root / ".dockerenv").exists()
         or (root / "run/.containerenv").exists()
         or "KUBERNETES_SERVICE_HOST" in os.environ,
@@ -104,7 +109,7 @@ def of_error(code: int, reason: str, machine: Machine) -> DriverProblem:
         return lost()
     if code == pynvml.NVML_ERROR_FUNCTION_NOT_FOUND:
         return too_old()
-    return driver_error(reason)
+    return driver_error(reason, machine)
 
 
 def no_library(machine: Machine) -> DriverProblem:
@@ -117,6 +122,12 @@ def no_library(machine: Machine) -> DriverProblem:
             "Install NVIDIA's driver in Windows, none in WSL, then in Windows: wsl --shutdown. If "
             "/usr/lib/wsl/lib has the library: export LD_LIBRARY_PATH=/usr/lib/wsl/lib"
         )
+    elif machine.tegra and machine.container:
+        message = "This container was started without access to the Jetson's GPU."
+        remedy = "Start it with NVIDIA's runtime: docker run --runtime nvidia …"
+    elif machine.tegra:
+        message = "This Jetson has no NVML (libnvidia-ml.so.1), which came with JetPack 6."
+        remedy = "Update to JetPack 6 or newer: https://developer.nvidia.com/embedded/jetpack"
     elif machine.container and (machine.module or machine.card):
         message = "The machine has an NVIDIA GPU, but this container was started without access to it."
         remedy = _GPUS_INTO_CONTAINER
@@ -198,12 +209,30 @@ def unavailable(gpus: Sequence[tuple[int, str]]) -> DriverProblem:
     )
 
 
-def driver_error(reason: str) -> DriverProblem:
-    """The driver does not answer, for a reason without a remedy of its own."""
+def driver_error(reason: str, machine: Machine) -> DriverProblem:
+    """The driver does not answer, for a reason without a remedy of its own.
+
+    Within a container that is mostly a container which lost its GPUs while it ran, as after `systemctl daemon-reload`
+    on the host (https://github.com/NVIDIA/nvidia-docker/issues/1730).
+    """
     return DriverProblem(
         "driver_error",
         f"The NVIDIA driver does not answer ({reason}).",
-        "See whether NVIDIA's own tool works: nvidia-smi. If not: sudo reboot, then install the driver anew.",
+        "Start the container anew: it may have lost its GPUs while it ran. Otherwise see whether nvidia-smi works on "
+        "the host."
+        if machine.container
+        else "See whether NVIDIA's own tool works: nvidia-smi. If not: sudo reboot, then install the driver anew.",
+    )
+
+
+def garbled(machine: Machine) -> DriverProblem:
+    """The driver answers with bytes that are no text, as 555.85 does in WSL."""
+    return DriverProblem(
+        "driver_error",
+        "The NVIDIA driver answers with garbled text, so that no GPU can be told from another.",
+        "Update NVIDIA's driver in Windows, then in Windows: wsl --shutdown"
+        if machine.wsl
+        else "Install another version of the driver; on Ubuntu: sudo ubuntu-drivers install",
     )
 
 

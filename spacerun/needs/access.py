@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from spacerun import hub
+from spacerun import hub, lanes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -85,10 +84,8 @@ def ask(models: Iterable[tuple[str, str | None]]) -> dict[str, HubModel]:
         models: Ids with the revision that the code asks for, or None.
     """
     wanted = dict(models)
-    if not wanted:
-        return {}
-    with ThreadPoolExecutor(min(_AT_ONCE, len(wanted))) as pool:
-        return dict(zip(wanted, pool.map(_asked, wanted, wanted.values()), strict=True))
+    answers = lanes.each(lambda model: _asked(*model), wanted.items(), _AT_ONCE)
+    return dict(zip(wanted, answers, strict=True))
 
 
 def _asked(model: str, revision: str | None) -> HubModel:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
-from spacerun import hub
+from spacerun import hub, lanes
 from spacerun.needs.access import TIMEOUT_SECONDS, is_model_id
 
 if TYPE_CHECKING:
@@ -14,16 +13,14 @@ if TYPE_CHECKING:
 
     from spacerun.needs.load import Load
 
+_AT_ONCE: Final = 8
 _LARGEST: Final = 256 * 1024
 
 
 def bases(loads: Iterable[Load]) -> tuple[tuple[str, str], ...]:
     """Adapters whose base model is loaded with them (`AutoPeftModel…`), each with that model."""
     names = list(dict.fromkeys(load.id for load in loads if load.brings_base and load.id and load.kind == "hub"))
-    if not names:
-        return ()
-    with ThreadPoolExecutor(min(8, len(names))) as pool:
-        found = zip(names, pool.map(_base, names), strict=True)
+    found = zip(names, lanes.each(_base, names, _AT_ONCE), strict=True)
     return tuple((name, base) for name, base in found if base)
 
 

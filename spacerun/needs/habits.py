@@ -79,17 +79,24 @@ def _submodules(raw: bytes) -> Iterator[Habit]:
             yield Habit("submodule", f".gitmodules:{number}", value)
 
 
-def find_sizes(flow: Flow, reach: Reach) -> dict[str, int]:
-    """The largest value that the code gives to each size that memory depends on: tokens, pixels, frames."""
-    found: dict[str, int] = {}
+def find_sizes(flow: Flow, reach: Reach) -> tuple[dict[str, int], dict[str, int]]:
+    """The values that the code gives to each size that memory depends on: tokens, pixels, frames.
+
+    Returns:
+        The largest of each; and the usual one, which is where a slider stands before it is moved.
+    """
+    largest: dict[str, int] = {}
+    usual: dict[str, int] = {}
     for use in reach.calls():
         call = use.expression
         for keyword in call.keywords if isinstance(call, ast.Call) else ():
             if keyword.arg in _SIZES:
-                for value in plain(flow.values(use.of(keyword.value))):
-                    if isinstance(value, int | float) and 1 < value < _LARGEST_SIZE:
-                        found[keyword.arg] = max(found.get(keyword.arg, 0), int(value))
-    return found
+                given = plain(flow.values(use.of(keyword.value)))
+                values = [int(v) for v in given if isinstance(v, int | float) and 1 < v < _LARGEST_SIZE]
+                if values:
+                    largest[keyword.arg] = max(largest.get(keyword.arg, 0), *values)
+                    usual[keyword.arg] = max(usual.get(keyword.arg, 0), min(values))
+    return largest, usual
 
 
 def _place(use: Use) -> str:

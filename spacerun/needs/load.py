@@ -33,6 +33,8 @@ class Load:
         at_start: Whether it is loaded before the app answers.
         brings_base: Whether it is an adapter whose base model is loaded with it.
         memory: What the code does for it to take less memory.
+        function: The function that is called: `pipeline`, `from_pretrained`.
+        given: Names of its arguments: a pipeline loads no part that it is given.
     """
 
     id: str | None
@@ -51,6 +53,8 @@ class Load:
     at_start: bool = False
     brings_base: bool = False
     memory: tuple[str, ...] = ()
+    function: str = ""
+    given: tuple[str, ...] = ()
 
 
 def gathered(loads: Iterable[Load]) -> tuple[Load, ...]:

@@ -66,6 +66,10 @@ def _labelled(call: ast.Call) -> Iterator[tuple[str, ast.expr]]:
         yield keyword.arg or "", keyword.value
 
 
+def _keywords(use: Use) -> list[ast.keyword]:
+    return use.expression.keywords if isinstance(use.expression, ast.Call) else []
+
+
 class _Reader:
     """Reads one load call."""
 
@@ -216,6 +220,8 @@ class _Reader:
             choice=self._is_conditional(use, frame),
             at_start=self._reach.is_at_start(use),
             memory=change.memory,
+            function=name.rpartition(".")[2],
+            given=tuple(keyword.arg for keyword in _keywords(use) if keyword.arg),
         )
 
     def _files(self, loader: Loader, use: Use, frame: Frame | None) -> list[str | None]:
@@ -231,6 +237,8 @@ class _Reader:
         if mapped is not None and mapped != (Const(None),):
             return device_in(mapped) or "auto"
         given = self._flow.arguments(use, frame, "device")
+        if given is None and (layers := self._flow.arguments(use, frame, "n_gpu_layers", "gpu_layers")) is not None:
+            return "cpu" if layers == (Const(0),) else "cuda"  # llama.cpp; -1 is all of them
         return device_in(given) if given is not None else None
 
     def _is_conditional(self, use: Use, frame: Frame | None) -> bool:

@@ -72,7 +72,6 @@ class ModelNeed:
             "source": self.sources[0],
             "sources": list(self.sources),
             "dtype": load.precision.dtype if load else None,
-            "weights_bytes": None,
             "download_bytes": self.download_bytes,
             "access": self.access.value if self.on_hub else None,
             "kind": load.kind if load else "hub",

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from spacerun import hub, toml
+from spacerun import hub, lanes, toml
 from spacerun.needs.access import TIMEOUT_SECONDS, is_model_id
 
 if TYPE_CHECKING:
@@ -48,8 +47,7 @@ def _search(model: str) -> tuple[Candidate, ...]:
     """Models of the same name by other owners; those that many people download come first."""
     name = model.rpartition("/")[2]
     names = dict.fromkeys((name, _STORAGE.sub("", name)))
-    with ThreadPoolExecutor(len(names)) as pool:
-        answers = list(pool.map(_asked, names))
+    answers = lanes.each(_asked, names, len(names))
     alike = [
         (downloads, other)
         for other, downloads in chain(*answers)

@@ -33,6 +33,7 @@ class Needs:
         gpu_uses: Uses of CUDA that nothing guards: with any, the Space needs a GPU.
         habits: What else it does.
         sizes: Largest values given to what memory depends on, such as `max_new_tokens` and `height`.
+        usual_sizes: Their values before a visitor changes them.
     """
 
     loads: tuple[Load, ...] = ()
@@ -40,6 +41,7 @@ class Needs:
     gpu_uses: tuple[GpuUse, ...] = ()
     habits: tuple[Habit, ...] = ()
     sizes: Mapping[str, int] = field(default_factory=dict)
+    usual_sizes: Mapping[str, int] = field(default_factory=dict)
 
 
 def read_needs(project: Project, setting: Setting) -> Needs:
@@ -53,12 +55,14 @@ def read_needs(project: Project, setting: Setting) -> Needs:
         flow = Evaluator(project, setting)
         reach = Reach(flow)
         without = flow if not setting.gpu else Evaluator(project, replace(setting, gpu=False))
+        largest, usual = find_sizes(flow, reach)
         return Needs(
             loads=find_loads(flow, reach),
             variables=find_variables(flow, reach),
             gpu_uses=find_gpu_uses(without, reach if without is flow else Reach(without)),
             habits=find_habits(flow, reach),
-            sizes=find_sizes(flow, reach),
+            sizes=largest,
+            usual_sizes=usual,
         )
     except RecursionError:
         return Needs()

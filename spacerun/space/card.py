@@ -39,6 +39,7 @@ class SpaceCard:
         title: For people.
         models: Model ids that the card names.
         preloads: Lines of `preload_from_hub`.
+        suggested_hardware: Flavor of Hugging Face's hardware that its author suggests.
         oauth: Whether its users log in with their Hugging Face account.
         startup_seconds: How long the Space may take to start, in seconds.
         warnings: What was wrong with the card, one sentence each.
@@ -51,6 +52,7 @@ class SpaceCard:
     title: str | None
     models: tuple[str, ...]
     preloads: tuple[str, ...]
+    suggested_hardware: str | None
     oauth: bool
     startup_seconds: float
     warnings: tuple[str, ...]
@@ -89,6 +91,7 @@ def read_card(directory: Path) -> SpaceCard:
         title=one_line(_scalar(values, "title")) or None,
         models=tuple(_list(values, "models")),
         preloads=tuple(_list(values, "preload_from_hub")),
+        suggested_hardware=one_line(_scalar(values, "suggested_hardware"), 40) or None,
         oauth=_scalar(values, "hf_oauth").lower() in {"true", "yes", "on"},
         startup_seconds=_duration(_scalar(values, "startup_duration_timeout"), warnings),
         warnings=tuple(warnings),

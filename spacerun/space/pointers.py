@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from git import Repo
 
 # The specification: a pointer file is less than 1024 bytes, its first line names the version.
-_LARGEST_POINTER = 1024
+LARGEST_POINTER = 1024
 _SMALLEST_POINTER = 100
 _POINTER = re.compile(
     rb"version https://git-lfs\.github\.com/spec/v1\n(?:[a-z0-9.-]+ [^\n]*\n)*?"
@@ -39,7 +39,7 @@ class Pointer:
 
 def parse_pointer(path: str, text: bytes) -> Pointer | None:
     """The pointer that `text` is, or None if it is an ordinary file."""
-    match = _POINTER.match(text) if len(text) < _LARGEST_POINTER else None
+    match = _POINTER.match(text) if len(text) < LARGEST_POINTER else None
     return Pointer(path, match[1].decode(), int(match[2])) if match else None
 
 
@@ -48,7 +48,7 @@ def find_pointers(repo: Repo, commit: str) -> tuple[Pointer, ...]:
     candidates = (
         (path, entry.blob)
         for path, entry in entries(repo, commit).items()
-        if not entry.is_link and _SMALLEST_POINTER <= entry.size < _LARGEST_POINTER
+        if not entry.is_link and _SMALLEST_POINTER <= entry.size < LARGEST_POINTER
     )
     found = (parse_pointer(path, content(repo, blob)) for path, blob in candidates)
     return tuple(pointer for pointer in found if pointer)
@@ -58,7 +58,7 @@ def is_pointer(path: Path) -> bool:
     """Whether the file at `path` is still a pointer instead of its content."""
     try:
         with path.open("rb") as stream:
-            head = stream.read(_LARGEST_POINTER)
+            head = stream.read(LARGEST_POINTER)
     except OSError:
         return False
     return parse_pointer("", head) is not None

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from spacerun.environment.store import Environment
     from spacerun.gpu.devices import Device, DeviceReport
     from spacerun.ladder import Attempt
+    from spacerun.memory.estimate import Setting
+    from spacerun.memory.model import Model
+    from spacerun.memory.verdict import Fit
     from spacerun.needs.models import ModelNeed
     from spacerun.needs.report import Needs
     from spacerun.space.card import SpaceCard
@@ -67,7 +70,7 @@ class Checked:
 
     Attributes:
         devices: All of them.
-        gpus: Those that the app will see.
+        gpus: Those that the user lets the app have; which of them it gets is decided by what it takes.
     """
 
     devices: DeviceReport
@@ -76,7 +79,14 @@ class Checked:
 
 @dataclass(frozen=True)
 class Located:
-    """A Space whose small files are here, and all that can be decided from them."""
+    """A Space whose small files are here, and all that can be decided from them.
+
+    Attributes:
+        models: What it names, and who may read that.
+        sized: What of it is loaded into memory, with what is in its files.
+        setting: Under which assumptions its memory is estimated.
+        fit: Whether it fits this machine, and which GPUs it gets.
+    """
 
     name: str
     found: FoundSpace | None
@@ -89,6 +99,9 @@ class Located:
     wanted: Wanted
     evidence: Evidence
     environment_plan: EnvironmentPlan
+    sized: tuple[Model, ...]
+    setting: Setting
+    fit: Fit
 
 
 @dataclass(frozen=True)

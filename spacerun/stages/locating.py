@@ -22,7 +22,7 @@ from spacerun.space.find import find, remember
 from spacerun.space.history import last_change
 from spacerun.space.reference import LocalRef, SpaceRef, parse
 from spacerun.space.tree import Checkout
-from spacerun.stages import Located, needing
+from spacerun.stages import Located, fitting, needing, sizing
 from spacerun.text import one_line
 
 if TYPE_CHECKING:
@@ -96,13 +96,32 @@ def read(
             asking = lanes.run(
                 lambda: needing.models(options, card, found, checkout.space, needs, lock.models if lock else {})
             )
+            weighing = lanes.run(
+                lambda: sizing.read_models(asking.result(), found, checkout, offline=options.is_offline)
+            )
             evidence = Evidence() if lock else _evidence(options, wanted, checkout, found)
             plan = _plan(options, clock, wanted, evidence, before, lock)
         if lock:
             plan = locked_plan(lock, plan, space=checkout.space, commit=checkout.commit, python=options.python)
-        models = asking.result()
+        models, sized = asking.result(), weighing.result()
+        fit, setting = fitting.fit(checkout.space, sized, needs, plan, checked, options.gpu)
         stage.text = f"{card.app_file}: {_count(source)}" + (f", {len(models)} models" if models else "")
-    return Located(checkout.space, found, checkout, card, checked, source, needs, models, wanted, evidence, plan)
+    return Located(
+        name=checkout.space,
+        found=found,
+        checkout=checkout,
+        card=card,
+        checked=checked,
+        source=source,
+        needs=needs,
+        models=models,
+        wanted=wanted,
+        evidence=evidence,
+        environment_plan=plan,
+        sized=sized,
+        setting=setting,
+        fit=fit,
+    )
 
 
 def read_locked(options: Options) -> Lock | None:

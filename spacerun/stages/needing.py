@@ -22,10 +22,11 @@ from spacerun.space.tree import space_folder
 from spacerun.text import names_secret, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from spacerun.editing import SourceEdit
+    from spacerun.needs.load import Load
     from spacerun.progress import StageClock
     from spacerun.space.card import SpaceCard
     from spacerun.space.find import FoundSpace
@@ -60,6 +61,9 @@ def read(options: Options, checkout: Checkout, card: SpaceCard, source: SourceEd
 
     setting = Setting(bool(checked.gpus), _variables(options, content(".env"), source), content, exists)
     needs = read_needs(source.project, setting)
+    if needs.gpu_uses and not setting.gpu:
+        # It does not run here; what it would take on a machine where it does is what is to be told.
+        needs = read_needs(source.project, replace(setting, gpu=True))
     login = (Habit("oauth", "README.md", "hf_oauth: true"),) if card.oauth else ()
     return replace(needs, habits=(*needs.habits, *login))
 
@@ -97,7 +101,7 @@ def models(
     joined = join(needs.loads, others, options.replaced_models)
     offline = options.is_offline
     bases = () if offline else adapters.bases(load for load in needs.loads if load.id not in options.replaced_models)
-    joined += join((), {f"adapter_config.json of {adapter}": (base,) for adapter, base in bases}, {})
+    joined += _bases(needs.loads, bases, {need.id for need in joined})
     known = {need.replaces or need.id for need in joined}
     if strangers := [old for old in options.replaced_models if old not in known]:
         raise UsageError(
@@ -115,6 +119,20 @@ def models(
     return tuple(
         replace(need, found=_pinned(answers[need.id], pinned)) if need.on_hub and need.id in answers else need
         for need in joined
+    )
+
+
+def _bases(loads: Sequence[Load], bases: Sequence[tuple[str, str]], known: set[str]) -> tuple[ModelNeed, ...]:
+    """The base models that adapters bring, which are loaded as these are."""
+    by_id = {load.id: load for load in loads if load.brings_base}
+    return tuple(
+        ModelNeed(
+            base,
+            (f"adapter_config.json of {adapter}",),
+            replace(by_id[adapter], id=base, role="weights", brings_base=False, file=None),
+        )
+        for adapter, base in dict(bases).items()
+        if base not in known
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from spacerun import hub
 from spacerun.app import registry
@@ -11,6 +11,7 @@ from spacerun.app.ports import allocate_port
 from spacerun.app.spec import AppSpec
 from spacerun.app.variables import app_environment, download_cache
 from spacerun.gpu.devices import cuda_visible_devices
+from spacerun.memory import ledger
 from spacerun.paths import home
 from spacerun.source.hook_files import FetchedModel, HookSettings, install_hook
 from spacerun.space.tree import space_folder
@@ -58,6 +59,8 @@ def ready(prepared: Prepared, options: Options) -> Ready:
         require_share=options.require_share,
         timeout_seconds=options.timeout_seconds or located.card.startup_seconds,
         watch=(str(download_cache()),),
+        gpus=tuple(device.uuid for device in located.fit.gpus),
+        estimate=_expected(located),
     )
     return Ready(spec, variables)
 
@@ -76,8 +79,23 @@ def _fetched(located: Located, options: Options) -> dict[str, FetchedModel]:
     return fetched | {old: FetchedModel(new, pinned.get(new)) for old, new in options.replaced_models.items()}
 
 
+def _expected(located: Located) -> dict[str, Any] | None:
+    """What the app is expected to take of its GPUs, for the ledger."""
+    fit = located.fit
+    if not fit.gpus:
+        return None
+    span = fit.estimate.bytes
+    return {
+        "signature": ledger.signature(fit.estimate),
+        "device": " + ".join(device.name for device in fit.gpus),
+        "low_bytes": span.low,
+        "expected_bytes": span.expected,
+        "high_bytes": span.high,
+    }
+
+
 def _cuda_choice(prepared: Prepared, choice: str) -> str | None:
-    gpus = prepared.located.checked.gpus
+    gpus = prepared.located.fit.gpus
     if choice == "auto" and not gpus:
         return None
     return cuda_visible_devices(gpus)

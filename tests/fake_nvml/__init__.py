@@ -62,7 +62,9 @@ class MigInstance:
 class Gpu:
     """A GPU; sizes in MiB, `pci` as `dddd:bb:dd`. `fails` maps a query to the NVML error code that it gives.
 
-    Queries are `handle`, `name`, `uuid`, `pci`, `memory`, `utilization`, `cc`, `mig` and `processes`.
+    Queries are `handle`, `name`, `uuid`, `pci`, `memory`, `utilization`, `temperature`, `power`, `limit`, `cc`, `mig`
+    and `processes`; `temperature_v1` is the older of two functions alone. Temperature and power that are not given
+    are not supported.
     """
 
     name: str = "NVIDIA A10G"
@@ -72,6 +74,9 @@ class Gpu:
     uuid: str | None = None
     pci: str | None = None
     utilization: int = 0
+    temperature: int | None = None
+    power_watts: float | None = None
+    power_limit_watts: float | None = None
     processes: Sequence[Process] = ()
     mig: Sequence[MigInstance] | None = None
     fails: Mapping[str, int] = field(default_factory=dict)
@@ -114,7 +119,12 @@ def shared_folder() -> Path:
 
 
 def settings(
-    gpus: Sequence[Gpu], *, driver: str = "550.54.14", cuda: int = 12040, reserved_mib: int = 0
+    gpus: Sequence[Gpu],
+    *,
+    driver: str = "550.54.14",
+    cuda: int = 12040,
+    reserved_mib: int = 0,
+    fail_init: int | None = None,
 ) -> dict[str, str]:
     """The machine as `NVML_STUB_*` variables."""
     instances, processes = [], []
@@ -131,6 +141,7 @@ def settings(
         "NVML_STUB_DRIVER": driver,
         "NVML_STUB_CUDA": str(cuda),
         "NVML_STUB_RESERVED_MIB": str(reserved_mib),
+        "NVML_STUB_FAIL_INIT": str(fail_init or 0),
     }
 
 
@@ -143,6 +154,7 @@ def environment(
     reserved_mib: int = 0,
     fail_init: int | None = None,
     old_driver: bool = False,
+    wide_v3: bool = False,
     file: Path | None = None,
 ) -> dict[str, str]:
     """Variables under which a new process finds the fake library and in it this machine.
@@ -153,23 +165,24 @@ def environment(
         driver: Version of the driver.
         cuda: Newest CUDA that the driver supports, as NVML tells it: 12040 is 12.4.
         reserved_mib: Memory of each GPU that the driver keeps for itself, in MiB.
-        fail_init: NVML error code with which the library refuses to start.
+        fail_init: NVML error code with which the library refuses to start; one that has started goes on.
         old_driver: Use the library of an old driver.
+        wide_v3: Be a driver of 535.43 to 535.86, which writes a longer structure than it should.
         file: Where `change` will write; read anew by the library at every call.
     """
     path = [str(build(folder, old_driver=old_driver).parent), os.environ.get("LD_LIBRARY_PATH", "")]
-    variables = settings(gpus, driver=driver, cuda=cuda, reserved_mib=reserved_mib)
+    variables = settings(gpus, driver=driver, cuda=cuda, reserved_mib=reserved_mib, fail_init=fail_init)
     variables["LD_LIBRARY_PATH"] = ":".join(filter(None, path))
-    if fail_init is not None:
-        variables["NVML_STUB_FAIL_INIT"] = str(fail_init)
+    if wide_v3:
+        variables["NVML_STUB_WIDE_V3"] = "1"
     if file is not None:
         variables["NVML_STUB_FILE"] = str(file)
     return variables
 
 
-def change(file: Path, gpus: Sequence[Gpu]) -> None:
+def change(file: Path, gpus: Sequence[Gpu], *, fail_init: int | None = None) -> None:
     """From now on, a process that was started with `environment(..., file=file)` sees these GPUs."""
-    text = "".join(f"{name}={value}\n" for name, value in settings(gpus).items())
+    text = "".join(f"{name}={value}\n" for name, value in settings(gpus, fail_init=fail_init).items())
     scratch = file.with_name(f".{file.name}.tmp")
     scratch.write_text(text)
     scratch.replace(file)
@@ -179,6 +192,9 @@ def _gpu(gpu: Gpu) -> str:
     parts = [gpu.name, str(gpu.total_mib), str(gpu.used_mib), gpu.compute_capability, f"util={gpu.utilization}"]
     parts += [f"uuid={gpu.uuid}"] if gpu.uuid else []
     parts += [f"pci={gpu.pci}"] if gpu.pci else []
+    parts += [f"temp={gpu.temperature}"] if gpu.temperature is not None else []
+    parts += [f"power={round(gpu.power_watts * 1000)}"] if gpu.power_watts is not None else []
+    parts += [f"limit={round(gpu.power_limit_watts * 1000)}"] if gpu.power_limit_watts is not None else []
     parts += ["mig=1"] if gpu.mig is not None else []
     parts += [f"fail.{what}={code}" for what, code in gpu.fails.items()]
     return "|".join(parts)

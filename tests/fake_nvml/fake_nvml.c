@@ -4,11 +4,16 @@
  * are read anew on every call: replace that file and memory, processes or failures change under a running program.
  *
  *   NVML_STUB_GPUS    name|totalMiB|usedMiB|cc[|key=value...];...   in NVML's order
- *                     keys: uuid, pci (dddd:bb:dd), util, mig=1 (MIG mode on), fail.WHAT=NVML error code,
- *                     where WHAT is handle, name, uuid, pci, memory, utilization, cc, mig or processes
+ *                     keys: uuid, pci (dddd:bb:dd), util, temp (Celsius), power and limit (milliwatts),
+ *                     mig=1 (MIG mode on), fail.WHAT=NVML error code,
+ *                     where WHAT is handle, name, uuid, pci, memory, utilization, temperature, power, limit, cc, mig
+ *                     or processes; temperature_v1 is the older of the two functions alone
  *   NVML_STUB_MIG     gpu|name|totalMiB|usedMiB|gpuInstance|computeInstance[|key=value...];...
  *   NVML_STUB_PROCS   gpu:pid:MiB[:graphics];...   gpu is 0, or 0.1 for the second MIG instance; MiB - is unknown
- *   NVML_STUB_DRIVER, NVML_STUB_CUDA (12040), NVML_STUB_RESERVED_MIB, NVML_STUB_FAIL_INIT (NVML error code)
+ *   NVML_STUB_DRIVER, NVML_STUB_CUDA (12040), NVML_STUB_RESERVED_MIB
+ *   NVML_STUB_FAIL_INIT   NVML error code with which NVML does not start; one that has started goes on
+ *   NVML_STUB_WIDE_V3=1   the third version of the process functions writes the longer structure of drivers 535.43 to
+ *                         535.86
  *
  * -DOLD_DRIVER leaves out what drivers of the 450 branch do not have.
  */
@@ -18,7 +23,7 @@
 #include <string.h>
 
 #define MIB (1024ULL * 1024ULL)
-#define TEXT 8192
+#define TEXT 65536
 
 enum { OK = 0, UNINITIALIZED = 1, INVALID = 2, NOT_SUPPORTED = 3, NOT_FOUND = 6, INSUFFICIENT_SIZE = 7 };
 
@@ -29,6 +34,8 @@ typedef struct { unsigned int version; unsigned long long total, reserved, free,
 typedef struct { char legacy[16]; unsigned int domain, bus, device, id, subsystem; char bus_id[32]; } pci_t;
 typedef struct { unsigned int gpu, memory; } utilization_t;
 typedef struct { unsigned int pid; unsigned long long used; unsigned int gpu_instance, compute_instance; } process_t;
+
+typedef struct { unsigned int version, sensor; int celsius; } temperature_t;
 
 static int users = 0;
 
@@ -116,7 +123,7 @@ static int find(handle_t handle, device_t *d, const char *what) {
 
 int nvmlInitWithFlags(unsigned int flags) {
     (void)flags;
-    int error = (int)number("NVML_STUB_FAIL_INIT", OK);
+    int error = users ? OK : (int)number("NVML_STUB_FAIL_INIT", OK);
     users += !error;
     return error;
 }
@@ -169,6 +176,16 @@ int nvmlDeviceGetUUID(handle_t handle, char *out, unsigned int size) {
     else snprintf(out, size, "MIG-%08x-%04x-5555-6666-777777777777", d.gpu, (unsigned)d.mig);
     return OK;
 }
+int nvmlDeviceGetHandleByUUID(const char *uuid, handle_t *out) {
+    char text[TEXT];
+    if (!users) return UNINITIALIZED;
+    for (unsigned int gpu = 0; gpu_item(gpu, text); gpu++)
+        for (int mig = -1; mig < 0 || mig_item(gpu, mig, text); mig++) {
+            *out = handle_of(gpu, mig);
+            if (nvmlDeviceGetUUID(*out, text, TEXT) == OK && !strcmp(text, uuid)) return OK;
+        }
+    return NOT_FOUND;
+}
 int nvmlDeviceGetPciInfo_v3(handle_t handle, pci_t *out) {
     FIND("pci");
     char text[TEXT];
@@ -203,6 +220,19 @@ int nvmlDeviceGetUtilizationRates(handle_t handle, utilization_t *out) {
     out->gpu = out->memory = option(&d, "util", text) ? (unsigned)strtoul(text, NULL, 10) : 0;
     return OK;
 }
+static int reading(const device_t *d, const char *key, unsigned int *out) {
+    char text[TEXT];
+    if (d->mig >= 0 || !option(d, key, text)) return NOT_SUPPORTED;
+    *out = (unsigned)strtoul(text, NULL, 10);
+    return OK;
+}
+int nvmlDeviceGetTemperature(handle_t handle, int sensor, unsigned int *out) {
+    FIND("temperature");
+    if ((error = failure(&d, "temperature_v1"))) return error;
+    return sensor ? INVALID : reading(&d, "temp", out);
+}
+int nvmlDeviceGetPowerUsage(handle_t handle, unsigned int *out) { FIND("power"); return reading(&d, "power", out); }
+int nvmlDeviceGetEnforcedPowerLimit(handle_t handle, unsigned int *out) { FIND("limit"); return reading(&d, "limit", out); }
 int nvmlDeviceGetCudaComputeCapability(handle_t handle, int *major, int *minor) {
     FIND("cc");
     char text[TEXT];
@@ -210,7 +240,8 @@ int nvmlDeviceGetCudaComputeCapability(handle_t handle, int *major, int *minor) 
     return part(d.item, '|', 3, text) && sscanf(text, "%d.%d", major, minor) == 2 ? OK : NOT_SUPPORTED;
 }
 
-static int processes(handle_t handle, unsigned int *count, process_t *out, int graphics) {
+/* `size` is that of the structure: what follows the known fields stays 0. */
+static int processes(handle_t handle, unsigned int *count, void *out, int graphics, size_t size) {
     FIND("processes");
     char all[TEXT], entry[TEXT], text[TEXT];
     unsigned int room = *count;
@@ -222,23 +253,27 @@ static int processes(handle_t handle, unsigned int *count, process_t *out, int g
         int mig = *end == '.' ? (int)strtol(end + 1, NULL, 10) : -1;
         if (gpu != d.gpu || mig != d.mig || part(entry, ':', 3, text) != graphics) continue;
         if (*count < room) {
-            memset(&out[*count], 0, sizeof *out);
+            process_t *process = memset((char *)out + *count * size, 0, size);
             part(entry, ':', 1, text);
-            out[*count].pid = (unsigned)strtoul(text, NULL, 10);
+            process->pid = (unsigned)strtoul(text, NULL, 10);
             part(entry, ':', 2, text);
-            out[*count].used = *text == '-' ? ~0ULL : strtoull(text, NULL, 10) * MIB;
+            process->used = *text == '-' ? ~0ULL : strtoull(text, NULL, 10) * MIB;
         }
         ++*count;
     }
     return *count > room ? INSUFFICIENT_SIZE : OK;
 }
 
-#ifdef OLD_DRIVER
-int nvmlDeviceGetComputeRunningProcesses_v2(handle_t h, unsigned int *n, process_t *out) { return processes(h, n, out, 0); }
-int nvmlDeviceGetGraphicsRunningProcesses_v2(handle_t h, unsigned int *n, process_t *out) { return processes(h, n, out, 1); }
-#else
-int nvmlDeviceGetComputeRunningProcesses_v3(handle_t h, unsigned int *n, process_t *out) { return processes(h, n, out, 0); }
-int nvmlDeviceGetGraphicsRunningProcesses_v3(handle_t h, unsigned int *n, process_t *out) { return processes(h, n, out, 1); }
+int nvmlDeviceGetComputeRunningProcesses_v2(handle_t h, unsigned int *n, void *out) { return processes(h, n, out, 0, sizeof(process_t)); }
+int nvmlDeviceGetGraphicsRunningProcesses_v2(handle_t h, unsigned int *n, void *out) { return processes(h, n, out, 1, sizeof(process_t)); }
+#ifndef OLD_DRIVER
+static size_t size_v3(void) { return sizeof(process_t) + (number("NVML_STUB_WIDE_V3", 0) ? sizeof(unsigned long long) : 0); }
+int nvmlDeviceGetComputeRunningProcesses_v3(handle_t h, unsigned int *n, void *out) { return processes(h, n, out, 0, size_v3()); }
+int nvmlDeviceGetGraphicsRunningProcesses_v3(handle_t h, unsigned int *n, void *out) { return processes(h, n, out, 1, size_v3()); }
+int nvmlDeviceGetTemperatureV(handle_t handle, temperature_t *out) {
+    FIND("temperature");
+    return out->sensor ? INVALID : reading(&d, "temp", (unsigned int *)&out->celsius);
+}
 int nvmlDeviceGetMemoryInfo_v2(handle_t handle, memory_v2_t *out) {
     FIND("memory");
     if (out->version != (sizeof(memory_v2_t) | 2U << 24)) return 25; /* argument version mismatch */

@@ -26,6 +26,7 @@ report = read_devices()
 print(json.dumps(report.to_json() | {
     "problem": report.problem and dataclasses.asdict(report.problem),
     "hidden": [device.label for device in report.hidden],
+    "notes": report.notes,
 }))
 """
 
@@ -33,7 +34,8 @@ print(json.dumps(report.to_json() | {
 def clean_environment() -> dict[str, str]:
     """The environment without what the developer's own machine says about GPUs."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("NVML_STUB_", "SPACERUN_"))}
-    kept.pop("CUDA_VISIBLE_DEVICES", None)
+    for name in ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "COLUMNS", "NO_COLOR", "FORCE_COLOR"):
+        kept.pop(name, None)
     return kept
 
 
@@ -58,3 +60,16 @@ def no_library(tmp_path: Path) -> dict[str, str]:
     """Variables under which no NVML can be loaded, on a machine that has one too: the linker stops at a broken file."""
     (tmp_path / "libnvidia-ml.so.1").write_text("not a library\n" * 100)
     return {"LD_LIBRARY_PATH": str(tmp_path)}
+
+
+@pytest.fixture
+def machine(nvml_folder: Path) -> Callable[..., dict[str, str]]:
+    """The variables of a made-up machine, under which a terminal is what its own variables say."""
+
+    def variables(*gpus: fake_nvml.Gpu, **options: Any) -> dict[str, str]:
+        environment = clean_environment() | fake_nvml.environment(nvml_folder, gpus, **options)
+        for name in ("CI", "JPY_PARENT_PID", "LINES"):
+            environment.pop(name, None)
+        return environment | {"TERM": "xterm-256color", "PYTHONIOENCODING": "utf-8"}
+
+    return variables

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from spacerun.errors import NoGpuError, UsageError
-from spacerun.gpu.devices import Device, DeviceReport, Mig, cuda_visible_devices, select, visible
+from spacerun.gpu.devices import Device, DeviceReport, Mig, cuda_visible_devices, select
 from spacerun.gpu.problems import Machine, no_library
+from spacerun.gpu.visibility import visible
 
 GIB = 1024**3
 
@@ -157,3 +158,8 @@ def test_what_is_passed_on_is_read_back_as_the_same_devices() -> None:
         assert visible(GPUS, cuda_visible_devices(chosen)) == chosen
     assert visible(SPLIT, cuda_visible_devices((LARGE,))) == (LARGE,)
     assert cuda_visible_devices((TWO, ZERO)) == f"{TWO.uuid},{ZERO.uuid}"
+
+
+def test_a_device_without_a_uuid_as_cuda_takes_it_is_passed_on_by_its_index() -> None:
+    assert cuda_visible_devices((gpu(0, "1833c8b5-aadc-5300"),)) == "0"
+    assert cuda_visible_devices((gpu(0, "GPU-18\x1b[31m"), ONE)) == f"0,{ONE.uuid}"

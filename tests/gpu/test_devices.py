@@ -27,7 +27,7 @@ A10G = "GPU-00000000-1111-2222-3333-444444444444"
 
 def test_two_gpus_are_told_field_by_field_as_in_the_contract(read: Callable[..., Report]) -> None:
     report = read(
-        Gpu("NVIDIA A10G", 23028, 512, "8.6", utilization=37),
+        Gpu("NVIDIA A10G", 23028, 512, "8.6", utilization=37, temperature=61, power_watts=60.86, power_limit_watts=150),
         Gpu("NVIDIA H100 80GB HBM3", 81559, 40000, "9.0"),
         driver="535.161.08",
         cuda=12020,
@@ -48,6 +48,11 @@ def test_two_gpus_are_told_field_by_field_as_in_the_contract(read: Callable[...,
         "compute_capability": "8.6",
         "mig": None,
         "memory_kind": "dedicated",
+        "reserved_bytes": 300 * MIB,
+        "temperature": 61,
+        "power_watts": 60.86,
+        "power_limit_watts": 150.0,
+        "pci": "00000000:01:00.0",
     }
     assert [device["name"] for device in report["devices"]] == ["NVIDIA A10G", "NVIDIA H100 80GB HBM3"]
     assert report["devices"][1]["compute_capability"] == "9.0"
@@ -78,10 +83,9 @@ def test_processes_have_names_where_they_can_be_seen_and_are_listed_once(read: C
     (device,) = read(Gpu(processes=[Process(me, 400), Process(out_of_sight, None), Process(me, 400, graphics=True)]))[
         "devices"
     ]
-    assert device["processes"] == [
-        {"pid": me, "used_bytes": 400 * MIB, "name": psutil.Process(me).name()},
-        {"pid": out_of_sight, "used_bytes": None, "name": None},
-    ]
+    seen, unseen = device["processes"]
+    assert (seen["pid"], seen["used_bytes"], seen["name"]) == (me, 400 * MIB, psutil.Process(me).name())
+    assert unseen == {"pid": out_of_sight, "used_bytes": None, "name": None, "user": None, "command": None}
 
 
 def test_mig_instances_are_devices_of_their_own_beside_their_parent(read: Callable[..., Report]) -> None:
@@ -151,6 +155,10 @@ def test_an_old_driver_is_read_through_the_first_memory_structure(read: Callable
     [
         ("memory", "free_bytes", None),
         ("utilization", "utilization", None),
+        ("temperature", "temperature", None),
+        ("power", "power_watts", None),
+        ("limit", "power_limit_watts", None),
+        ("pci", "pci", None),
         ("cc", "compute_capability", None),
         ("processes", "processes", []),
         ("mig", "mig", None),
@@ -160,10 +168,18 @@ def test_an_old_driver_is_read_through_the_first_memory_structure(read: Callable
 def test_a_field_that_the_driver_refuses_is_empty_and_the_others_are_there(
     read: Callable[..., Report], query: str, field: str, value: object
 ) -> None:
-    report = read(Gpu(processes=[Process(1, 5)], utilization=9, fails={query: fake_nvml.NO_PERMISSION}))
+    gpu = Gpu(
+        processes=[Process(1, 5)],
+        utilization=9,
+        temperature=40,
+        power_watts=30,
+        power_limit_watts=70,
+        fails={query: fake_nvml.NO_PERMISSION},
+    )
+    report = read(gpu)
     (device,) = report["devices"]
     assert device[field] == value
-    others = {"total_bytes", "utilization", "compute_capability", "name", "processes"} - {field}
+    others = {"total_bytes", "utilization", "compute_capability", "name", "processes", "temperature", "pci"} - {field}
     if query == "memory":
         others.remove("total_bytes")
     assert all(device[other] for other in others)
@@ -208,7 +224,7 @@ def test_a_driver_without_gpus_is_told(read: Callable[..., Report]) -> None:
     assert report["problem"]["kind"] == "no_devices"
 
 
-@pytest.mark.parametrize("query", ["handle", "uuid", "memory", "utilization", "processes"])
+@pytest.mark.parametrize("query", ["handle", "uuid", "memory", "utilization", "temperature", "power", "processes"])
 def test_a_lost_gpu_is_left_out_and_the_others_keep_their_index(read: Callable[..., Report], query: str) -> None:
     report = read(Gpu(fails={query: fake_nvml.GPU_IS_LOST}), Gpu("NVIDIA L4"))
     assert [(device["index"], device["name"]) for device in report["devices"]] == [(1, "NVIDIA L4")]

@@ -11,6 +11,7 @@ from spacerun.gpu import problems
 from spacerun.gpu.problems import Machine
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 BARE = Machine()
@@ -22,7 +23,8 @@ EVERY_PROBLEM = [
     problems.no_permission(BARE),
     problems.lost(),
     problems.unavailable([(1, "GPU is lost")]),
-    problems.driver_error("Unknown Error"),
+    problems.driver_error("Unknown Error", BARE),
+    problems.garbled(BARE),
     problems.too_old(),
     problems.no_devices(BARE),
     problems.hidden(2, ""),
@@ -66,6 +68,9 @@ def test_nvmls_error_gets_the_command_that_mends_it(code: int, command: str) -> 
         (Machine(card=True), "no NVIDIA driver", "sudo ubuntu-drivers install"),
         (CARD, "its library libnvidia-ml.so.1 was not found", "LD_LIBRARY_PATH"),
         (Machine(container=True, card=True), "this container", "docker run --gpus all"),
+        (Machine(container=True, module=True), "this container", "nvidia.com/gpu: 1"),
+        (Machine(tegra=True), "Jetson", "JetPack 6"),
+        (Machine(tegra=True, container=True), "Jetson's GPU", "docker run --runtime nvidia"),
         (Machine(container=True), "No NVIDIA GPU was found", "--gpu none"),
     ],
 )
@@ -73,6 +78,38 @@ def test_a_missing_library_is_explained_by_the_machine(machine: Machine, said: s
     problem = problems.of_error(pynvml.NVML_ERROR_LIBRARY_NOT_FOUND, "words", machine)
     assert said in problem.message
     assert command in problem.remedy
+
+
+@pytest.mark.parametrize(
+    ("problem", "command"),
+    [
+        (problems.not_loaded, "docker run --gpus all"),
+        (problems.mismatch, "Stop the container"),
+        (problems.no_permission, "docker run --gpus all"),
+        (problems.no_devices, "docker run --gpus all"),
+        (lambda machine: problems.of_error(pynvml.NVML_ERROR_UNKNOWN, "Unknown Error", machine), "container anew"),
+    ],
+)
+def test_within_a_container_the_remedy_is_the_containers(
+    problem: Callable[[Machine], problems.DriverProblem], command: str
+) -> None:
+    assert command in problem(Machine(container=True)).remedy
+    assert command not in problem(BARE).remedy
+
+
+def test_a_driver_that_garbles_text_is_replaced_where_it_was_installed() -> None:
+    assert "in Windows" in problems.garbled(Machine(wsl=True)).remedy
+    assert "Windows" not in problems.garbled(BARE).remedy
+
+
+def test_a_jetson_is_told_by_its_release_file_or_its_chip(tmp_path: Path) -> None:
+    for path, text in (("etc/nv_tegra_release", "# R36\n"), ("sys/devices/soc0/family", "Tegra\n")):
+        root = tmp_path / path.split("/")[0]
+        (root / path).parent.mkdir(parents=True)
+        (root / path).write_text(text)
+        assert problems.look(root).tegra
+    (root / path).write_text("i.MX\n")
+    assert not problems.look(root).tegra
 
 
 def test_the_machine_is_read_from_its_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from tests.hub.faults import (
     RefuseSha,
     Status,
 )
-from tests.hub.publishing import Executable, Gitlink, Symlink
+from tests.hub.publishing import Executable, Gitlink, Sparse, Symlink
 from tests.hub.server import Exchange, Hub
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "Latency",
     "MissingObject",
     "RefuseSha",
+    "Sparse",
     "Status",
     "Symlink",
 ]

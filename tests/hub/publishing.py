@@ -43,7 +43,19 @@ class Gitlink:
     commit: str
 
 
-Content = bytes | str | Path | Executable | Symlink | Gitlink | None
+@dataclass(frozen=True)
+class Sparse:
+    """A file of `size` bytes of which only the first, `head`, are given: the rest is a hole that takes no disk space.
+
+    Always an LFS object. Its id is the SHA-256 of the size and the head, not of the content, which nobody can hash in
+    passable time; so it can be asked for by range, but git-lfs refuses it after downloading it whole.
+    """
+
+    head: bytes
+    size: int
+
+
+Content = bytes | str | Path | Executable | Symlink | Gitlink | Sparse | None
 
 
 class ObjectStore:
@@ -56,10 +68,12 @@ class ObjectStore:
         """Where the object lies."""
         return self.root / oid[:2] / oid[2:4] / oid
 
-    def add(self, content: bytes | Path) -> tuple[str, int]:
-        """Keep `content`; its SHA-256 and its size in bytes."""
+    def add(self, content: bytes | Path | Sparse) -> tuple[str, int]:
+        """Keep `content`; its SHA-256 (see `Sparse`) and its size in bytes."""
         if isinstance(content, bytes):
             digest = hashlib.sha256(content)
+        elif isinstance(content, Sparse):
+            digest = hashlib.sha256(b"%d\n" % content.size + content.head)
         else:
             digest = hashlib.sha256()
             with content.open("rb") as stream:
@@ -69,6 +83,9 @@ class ObjectStore:
         target.parent.mkdir(parents=True, exist_ok=True)
         if isinstance(content, bytes):
             target.write_bytes(content)
+        elif isinstance(content, Sparse):
+            target.write_bytes(content.head)
+            os.truncate(target, content.size)
         else:
             shutil.copyfile(content, target)
         return digest.hexdigest(), target.stat().st_size
@@ -148,7 +165,7 @@ def _change(repo: Repo, objects: ObjectStore, path: str, content: Content, lfs: 
         mode, content = "100755", content.content
     if isinstance(content, str):
         content = content.encode()
-    if mode != "120000" and _matches(path, lfs):
+    if isinstance(content, Sparse) or (mode != "120000" and _matches(path, lfs)):
         oid, size = objects.add(content)
         repo.lfs_objects.add(oid)
         content = f"version https://git-lfs.github.com/spec/v1\noid sha256:{oid}\nsize {size}\n".encode()
