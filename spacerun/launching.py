@@ -82,7 +82,8 @@ class _Climb:
         self._tried.add(self.located.environment_plan.key)
         try:
             prepared = pipeline.prepare(self.located, self.options, self.clock)
-            self.located = prepared.located
+            self.located = fitting.renewed(prepared.located, self.options, self.clock)
+            prepared = replace(prepared, located=self.located)
             ready = starting.ready(prepared, self.options)
             prepared = replace(prepared, attempts=(*self.attempts, self._attempt()))
             start(prepared, ready, self._worked)

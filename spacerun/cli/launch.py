@@ -45,7 +45,11 @@ def launch(
     attempts: o.Attempts = 3,
     force: Annotated[
         bool,
-        typer.Option("--force", envvar="SPACERUN_FORCE", help="Start although a model that it needs cannot be had."),
+        typer.Option(
+            "--force",
+            envvar="SPACERUN_FORCE",
+            help="Start although memory does not suffice, or a model that it needs cannot be had.",
+        ),
     ] = False,
     offline: o.Offline = False,
     detach: Annotated[

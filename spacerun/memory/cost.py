@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from spacerun.memory import language, others, pictures
@@ -102,7 +102,7 @@ def _in_turn(model: Model, rows: Sequence[Weights], working: tuple[Term, ...]) -
         # Where the decoder takes most it is alone on the GPU.
         room = largest.bytes.expected - min(row.bytes.expected for row in rows)
         shrunk = tuple(
-            term.but(Span(term.bytes.low, max(0, term.bytes.expected - room), term.bytes.high), "in turn")
+            term.but(Span(*(max(0, count - room) for count in astuple(term.bytes))), "with only the decoder there")
             if term.of.endswith("(decoding)")
             else term
             for term in working
@@ -122,7 +122,8 @@ def _working(model: Model, rows: Sequence[Weights], setting: Setting) -> tuple[T
         terms = pictures.working(model.id, model.parts, sizes, load.memory, sdpa=setting.sdpa)
         return terms if load.offload else _larger(terms)
     if load.library in _SPEECH_LIBRARIES or config.get("model_type") in _SPEECH:
-        parameters = sum(row.parameters for row in rows) or whole // 2
+        # CTranslate2's files do not tell, but hold two bytes for each.
+        parameters = sum(row.parameters for row in rows) or sum(part.stored_bytes for part in model.parts) // 2
         return (others.speech(model.id, parameters),)
     shape = _shape(model)
     if shape and _writes(config, model):

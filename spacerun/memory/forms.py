@@ -45,18 +45,22 @@ class Form:
         linear: Bytes for each parameter of a linear layer, where these are quantized; None otherwise.
         row: Bytes for each row of such a layer beside that.
         name: For people.
+        kept: Names of layers that stay in float32, as a pattern; None for none.
     """
 
     dtype: str | None
     linear: float | None = None
     row: int = 0
     name: str = ""
+    kept: str | None = None
 
     def bytes_of(self, tensor: Tensor) -> int:
         """Bytes of memory that `tensor` takes."""
         stored = FLOATS.get(tensor.dtype)
         if stored is None:
             return tensor.stored_bytes  # packed by whoever quantized the checkpoint, or indexes
+        if self.kept and re.search(self.kept, tensor.name):
+            return int(tensor.parameters * BYTES["float32"])
         if self.linear is not None and is_linear(tensor):
             return int(tensor.parameters * self.linear) + tensor.shape[0] * self.row
         return int(tensor.parameters * BYTES[self.dtype or stored])

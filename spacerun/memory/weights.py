@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 # On cards that cannot compute with four bits, transformers unpacks them to bfloat16 ("MXFP4", quantizer_mxfp4.py).
 _UNPACKED: Final = 4
+# T5 overflows in float16, so this layer stays in float32 (transformers, `T5PreTrainedModel._keep_in_fp32_modules`).
+_T5: Final = frozenset({"t5", "mt5", "umt5", "longt5", "switch_transformers"})
+_T5_KEPT: Final = r"\.wo\.weight$"
 _MASK_DIMENSIONS: Final = (0, 4)
 # Parts of a pipeline that it may be told to do without (diffusers, `DiffusionPipeline.from_pretrained`).
 _OPTIONAL: Final = frozenset({"safety_checker", "image_encoder"})
@@ -55,6 +58,8 @@ def weights_of(model: Model, period: Period) -> tuple[Weights, ...]:
 def _of_part(model: Model, part: Part, period: Period) -> Weights:
     precision, default = model.load.precision, default_dtype(model.load, period)
     form = _prequantized(part.config) or form_of(precision, default)
+    if part.config.get("model_type") in _T5 and (form.linear is not None or form.dtype == "float16"):
+        form = replace(form, kept=_T5_KEPT)
     rows = [_bytes(part, form)]
     if precision.dtype == "unknown":
         rows += [_bytes(part, replace(form, dtype=dtype, linear=None)) for dtype in ("float16", "float32")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -10,6 +11,7 @@ from packaging.version import Version
 
 from spacerun.app.variables import download_cache
 from spacerun.errors import GpuMemoryError, NoGpuError, PrerequisiteError, SpacerunError
+from spacerun.gpu.devices import read_devices
 from spacerun.memory import ledger
 from spacerun.memory.advice import Case, advice, devices_told
 from spacerun.memory.cards import flavor_gib, zero_gib
@@ -71,6 +73,22 @@ def require(located: Located, options: Options, clock: StageClock) -> None:
     if located.fit.verdict is Verdict.TIGHT:
         taken = ranged(located.fit.estimate.bytes)
         clock.progress.warn(f"{_free(located.fit)}, and {located.name} takes {taken}: it may run out of memory.")
+
+
+def renewed(located: Located, options: Options, clock: StageClock) -> Located:
+    """`located` with its GPUs chosen anew: making the environment takes minutes, in which others may have come.
+
+    Raises:
+        GpuMemoryError: What was free is free no more.
+    """
+    if not located.fit.gpus:
+        return located
+    checked = replace(located.checked, devices=read_devices())
+    fit = judge(located.fit.estimate, checked.devices, options.gpu, needs_gpu=located.setting.needs_gpu)
+    now = replace(located, checked=checked, fit=fit)
+    if fit.verdict is Verdict.TOO_SMALL and located.fit.verdict is not Verdict.TOO_SMALL:
+        require(now, options, clock)
+    return now
 
 
 def problems(located: Located, options: Options) -> list[SpacerunError]:

@@ -122,19 +122,20 @@ def _within(directory: Path, name: str) -> Path | None:
 
 def _parts(load: Load, contents: Mapping[str, Contents], configs: Mapping[str, Any]) -> tuple[Part, ...]:
     """A pipeline of diffusers has a part in each folder; every other model is one."""
+
+    def config(folder: str) -> dict[str, Any]:
+        found = configs.get(f"{folder}/{_CONFIG}" if folder else _CONFIG)
+        return found if isinstance(found, dict) else {}
+
     if load.library != "diffusers":
-        config = configs.get(f"{load.subfolder}/{_CONFIG}" if load.subfolder else _CONFIG) or {}
-        return (Part(load.subfolder or "", dict(contents), config),)
-    folders = sorted({name.rpartition("/")[0] for name in contents})
-    if not load.subfolder and (used := _components(configs.get(_INDEX))):
-        folders = [folder for folder in folders if folder in used]
+        folder = load.subfolder or ""
+        return (Part(folder, dict(contents), config(folder)),)
+    by_folder: dict[str, dict[str, Contents]] = {}
+    for name, held in contents.items():
+        by_folder.setdefault(name.rpartition("/")[0], {})[name] = held
+    used = set() if load.subfolder else _components(configs.get(_INDEX))
     return tuple(
-        Part(
-            folder,
-            {name: held for name, held in contents.items() if name.rpartition("/")[0] == folder},
-            configs.get(f"{folder}/{_CONFIG}" if folder else _CONFIG) or {},
-        )
-        for folder in folders
+        Part(folder, held, config(folder)) for folder, held in sorted(by_folder.items()) if not used or folder in used
     )
 
 

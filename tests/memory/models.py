@@ -16,6 +16,7 @@ from tests import true_shapes
 GIB = 1024**3
 FORMS = {
     "float16": Precision("float16"),
+    "bfloat16": Precision("bfloat16"),
     "int8": Precision("int8", "bitsandbytes-8bit"),
     "nf4": Precision("int4", "bitsandbytes-nf4"),
     "nf4-dq": Precision("int4", "bitsandbytes-nf4", double=True),

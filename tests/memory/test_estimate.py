@@ -95,10 +95,10 @@ def test_text_encoders_and_vae_of_a_pipeline_are_counted() -> None:
 
 
 def test_cpu_offload_keeps_the_largest_component_on_the_gpu() -> None:
-    found = estimate([true("flux-1-dev", offload="model")], setting())
+    found = estimate([true("flux-1-dev", "bfloat16", offload="model")], setting())
     assert found.weights_bytes == pytest.approx(11_901_408_320 * 2, rel=0.001)
     assert found.host.expected == pytest.approx(33.74e9, rel=0.001)
-    less = estimate([true("flux-1-dev", offload="sequential")], setting())
+    less = estimate([true("flux-1-dev", "bfloat16", offload="sequential")], setting())
     assert less.weights_bytes < 0.1 * found.weights_bytes
 
 
