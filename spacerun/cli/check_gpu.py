@@ -117,7 +117,7 @@ def _show_devices(session: Session) -> None:
     if report.problem:
         session.progress.warn(f"{report.problem.message} {report.problem.remedy}")
     session.print(DeviceTable(report))
-    session.emit(report.to_json())
+    session.emit(report.to_json() | {"notes": list(report.notes)})
 
 
 def _show(session: Session, answer: Answer, *, explain: bool) -> None:

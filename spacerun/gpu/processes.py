@@ -35,7 +35,7 @@ def identify(pid: int, used_bytes: int | None) -> GpuProcess:
 
     try:
         process = psutil.Process(pid)
-    except (psutil.Error, OSError, ValueError, OverflowError):
+    except (psutil.Error, OSError, ValueError):
         return GpuProcess(pid, used_bytes, None)
     return GpuProcess(
         pid,
@@ -71,7 +71,7 @@ def _redacted(arguments: Iterable[str]) -> Iterator[str]:
             yield from _redacted(words)
         else:
             ends_with_name = secret is not None and secret.end() == len(argument)
-            follows_its_name = ends_with_name and bool(_FLAG.fullmatch(argument) )
+            follows_its_name = ends_with_name and bool(_FLAG.fullmatch(argument) or argument.endswith((":", "=")))
             yield _LOGIN_IN_URL.sub(_HIDDEN, argument)
 
 

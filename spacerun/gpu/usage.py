@@ -17,12 +17,10 @@ class Meter:
 
     def held(self) -> dict[int, int | None]:
         """Bytes of the devices that each process holds, by its id; None where the driver does not say."""
-        import pynvml
-
         found: dict[int, int | None] = {}
         for handle in self._handles:
             # A program that draws as well is in both of NVML's lists, but this one has all that compute.
-            for process in _quiet(pynvml.nvmlDeviceGetComputeRunningProcesses, handle) or ():
+            for process in _processes(handle):
                 before, used = found.get(process.pid, 0), process.usedGpuMemory
                 found[process.pid] = None if before is None or used is None else before + used
         return found
@@ -55,6 +53,14 @@ def metering(uuids: Sequence[str]) -> Iterator[Meter | None]:
         yield Meter(handles) if handles else None
     finally:
         _quiet(pynvml.nvmlShutdown)
+
+
+def _processes(handle: Any) -> Sequence[Any]:  # noqa: ANN401 - NVML's handles are opaque
+    import pynvml
+
+    # The second version first: drivers 535.43 to 535.86 changed the structure of the third.
+    found = _quiet(pynvml.nvmlDeviceGetComputeRunningProcesses_v2, handle)
+    return found or _quiet(pynvml.nvmlDeviceGetComputeRunningProcesses_v3, handle) or ()
 
 
 def _quiet(call: Callable[..., Any], *arguments: Any) -> Any:  # noqa: ANN401 - NVML is untyped

@@ -54,8 +54,8 @@ def order_note(devices: Sequence[Device], value: str, order: str | None) -> str 
     if order == "PCI_BUS_ID" or len(models) < 2 or not by_index:  # noqa: PLR2004 - models that differ
         return None
     return (
-        "CUDA_VISIBLE_DEVICES is read in PCI order here, but CUDA itself counts the fastest GPU first, and these differ "
-        "in model. To make CUDA count the same: export CUDA_DEVICE_ORDER=PCI_BUS_ID"
+        "CUDA_VISIBLE_DEVICES is read in PCI order here, but CUDA itself counts the fastest GPU first, and these are "
+        "of different models. To make CUDA count the same: export CUDA_DEVICE_ORDER=PCI_BUS_ID"
     )
 
 

@@ -46,11 +46,16 @@ def test_reserved_memory_is_told_by_the_second_struct_only(read: Callable[..., R
 
 def test_a_mig_instance_has_no_temperature_and_power_but_its_gpus_place(read: Callable[..., Report]) -> None:
     gpu = Gpu(temperature=61, power_watts=60, power_limit_watts=150, pci="0000:3b:00", mig=[MigInstance("1g", 9856)])
-    parent, instance = read(gpu, reserved_mib=30)["devices"]
+    parent, instance = read(gpu)["devices"]
     assert (parent["temperature"], parent["power_watts"], parent["power_limit_watts"]) == (61, 60.0, 150.0)
     assert (instance["temperature"], instance["power_watts"], instance["power_limit_watts"]) == (None, None, None)
-    assert instance["reserved_bytes"] == 30 * MIB
     assert instance["pci"] == parent["pci"] == "00000000:3B:00.0"
+
+
+def test_a_mig_instance_has_reserved_memory_of_its_own(read: Callable[..., Report]) -> None:
+    gpu = Gpu(mig=[MigInstance("1g", 9856)], fails={"memory": fake_nvml.NO_PERMISSION})
+    parent, instance = read(gpu, reserved_mib=30)["devices"]
+    assert (parent["reserved_bytes"], instance["reserved_bytes"]) == (None, 30 * MIB)
 
 
 def test_a_jetson_tells_its_name_and_nothing_else(read: Callable[..., Report]) -> None:

@@ -125,7 +125,7 @@ def test_unified_memory_is_labelled(show: Show, columns: int) -> None:
 def test_a_gpu_in_mig_mode_shows_no_free_memory_but_its_instances_do(show: Show, columns: int) -> None:
     devices = show(MACHINE[2], columns=columns).split("\n\n")[0]
     parent, instance = devices.split("0:0")
-    assert "41.9" not in parent
+    assert "40.9 GiB" not in parent
     assert "39.1 / 80.0 GiB" in parent
     assert "856.0 MiB" in instance
 
