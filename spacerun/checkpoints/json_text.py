@@ -16,13 +16,13 @@ def parse(text: bytes) -> Any:  # noqa: ANN401
     """The value that `text` is.
 
     Raises:
-        ValueError: It is not JSON in UTF-8, too deep, or has absurd numbers.
+        ValueError: It is not JSON in UTF-8, or is too deep, or has absurd numbers.
     """
     try:
         with _one_at_a_time:
             return json.loads(text.decode(), parse_int=_number)
-    except RecursionError:
-        raise ValueError("it is too deep") from None
+    except (ValueError, RecursionError) as error:
+        raise ValueError("it is not JSON") from error
 
 
 def _number(digits: str) -> int:

@@ -48,7 +48,11 @@ def read(place: Place, file: str, size_bytes: int) -> Contents:
     if len(header) < end - _LENGTH.size:
         raise UnreadableError("It ends within its header.")
     try:
-        return Contents(size_bytes, _tensors(json_text.parse(header), size_bytes - end))
+        told = json_text.parse(header)
+    except ValueError as error:
+        raise UnreadableError("It is no safetensors file: its header is not JSON.") from error
+    try:
+        return Contents(size_bytes, _tensors(told, size_bytes - end))
     except ValueError as error:
         raise UnreadableError(f"It is no sound safetensors file: {error}.") from error
 

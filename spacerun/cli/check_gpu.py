@@ -117,7 +117,9 @@ def _show_devices(session: Session) -> None:
     if report.problem:
         session.progress.warn(f"{report.problem.message} {report.problem.remedy}")
     session.print(DeviceTable(report))
-    session.emit(report.to_json() | {"notes": list(report.notes)})
+    for note in report.notes if session.as_json else ():  # the table has them
+        session.progress.warn(note)
+    session.emit(report.to_json())
 
 
 def _show(session: Session, answer: Answer, *, explain: bool) -> None:

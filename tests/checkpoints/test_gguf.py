@@ -92,7 +92,10 @@ def test_a_file_is_read_as_the_gguf_package_reads_it(tmp_path: Path) -> None:
 
 def test_every_type_has_the_blocks_of_the_gguf_package() -> None:
     theirs = {int(kind): (kind.name, *size) for kind, size in gguf.GGML_QUANT_SIZES.items()}
-    assert {kind: row for kind, row in TYPES.items() if kind not in REMOVED} == theirs
+    newest = max(TYPES)
+    assert {kind: row for kind, row in TYPES.items() if kind not in REMOVED} == {
+        kind: row for kind, row in theirs.items() if kind <= newest
+    }
     assert {TYPES[kind][1:] for kind in REMOVED} == {theirs[KINDS.Q4_0][1:]}
 
 
