@@ -113,14 +113,18 @@ def loaded(config: dict[str, Any]) -> str:
     """Bytes of the parameters in 16 bits, and with the layers quantized that transformers would have quantized."""
     model = build(config)
     total = sum(tensor.numel() for tensor in model.parameters())
-    kept = get_keys_to_not_convert(model) if isinstance(model, transformers.PreTrainedModel) else None
+    is_transformer = isinstance(model, transformers.PreTrainedModel)
+    # Layers that overflow in 16 bits stay in 32, and are not quantized either.
+    wide = set(model._keep_in_fp32_modules or ()) if is_transformer else set()  # noqa: SLF001 - told nowhere else
+    more = 2 * sum(tensor.numel() for name, tensor in model.named_parameters() if wide & set(name.split(".")))
+    kept = [*get_keys_to_not_convert(model), *wide] if is_transformer else None
     settings = transformers.BitsAndBytesConfig(load_in_4bit=True)
     layers = [m for m in replace_with_bnb_linear(model, kept, settings).modules() if type(m).__name__ == "Linear4bit"]
     quantized = sum(layer.in_features * layer.out_features for layer in layers)
     rows = sum(layer.out_features for layer in layers)
-    rest = 2 * (total - quantized)
+    rest = 2 * (total - quantized) + more
     sizes = {
-        "float16": 2 * total,
+        "float16": 2 * total + more,
         "int8": quantized + 4 * rows + rest,  # a scale of 32 bits for each row
         "nf4": quantized // 2 + quantized // 64 * 4 + rest,  # for each block of 64
         "nf4-dq": quantized // 2

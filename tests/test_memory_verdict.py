@@ -143,6 +143,7 @@ def test_a_gated_model_is_read_with_the_users_token_and_counts_by_its_size_witho
     _, without = checked(hub_command, name)
     assert hub.bytes_sent("cdn") == 0
     assert without["required"]["confidence"] == "low"
+    assert "counted by its size" in without["required"]["notes"][0]
     hub_command.variables["HF_TOKEN"] = "hf_reader00000000"
     _, data = checked(hub_command, name)
     assert data["required"]["confidence"] == "high"

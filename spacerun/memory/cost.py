@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _SPEECH: Final = frozenset({"whisper", "wav2vec2", "hubert", "wav2vec2-bert", "seamless_m4t", "seamless_m4t_v2", "sew"})
 _SPEECH_LIBRARIES: Final = frozenset({"whisper", "faster-whisper"})
 _WRITES: Final = ("CausalLM", "ConditionalGeneration", "LMHead", "Seq2SeqLM", "ImageTextToText", "Vision2Seq")
+_VLLM: Final = "vLLM takes 90 % of a card whatever its model needs."
 # How much of the largest part sequential offloading keeps on the GPU: a layer, and the one that is fetched meanwhile.
 _IN_FLIGHT: Final = 2
 
@@ -82,7 +83,8 @@ def cost_of(model: Model, setting: Setting) -> Cost:
         in_turn=bool(load.offload),
         on_gpu=possible,
         exact=bool(rows) and all(row.exact for row in rows),
-        notes=("vLLM takes 90 % of a card whatever its model needs.",) if load.library == "vllm" else (),
+        notes=model.notes
+        + (("vLLM takes 90 % of a card whatever its model needs.",) if load.library == "vllm" else ()),
     )
 
 

@@ -41,10 +41,11 @@ class Model:
         load: How the code loads it.
         parts: What it is loaded from.
         problem: Why its size cannot be told; None where it can.
-        is_base_of: The adapter that brings it, if one does.
+        notes: What else a reader should know, one sentence each.
     """
 
     id: str
     load: Load
     parts: tuple[Part, ...] = ()
     problem: str | None = None
+    notes: tuple[str, ...] = ()

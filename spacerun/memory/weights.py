@@ -86,15 +86,15 @@ def _bytes(part: Part, form: Form) -> int:
 
 
 def _tensors(part: Part) -> list[Tensor]:
-    """Each tensor once, those left out that are saved but computed anew when a model is loaded."""
+    """Each tensor once, without those that are saved and not loaded."""
     found = {tensor.name: tensor for contents in part.files.values() for tensor in contents.tensors}
-    return [tensor for tensor in found.values() if not _is_computed(tensor)]
+    return [tensor for tensor in found.values() if not _is_left_out(tensor)]
 
 
-def _is_computed(tensor: Tensor) -> bool:
-    """Whether it is a causal mask or a table of rotary frequencies, which old releases of transformers saved."""
+def _is_left_out(tensor: Tensor) -> bool:
+    """Whether it is a mask or a table of frequencies that old releases of transformers saved, or is training's."""
     mask = tensor.name.endswith((".bias", ".masked_bias")) and len(tensor.shape) in _MASK_DIMENSIONS
-    return mask or tensor.name.endswith("rotary_emb.inv_freq")
+    return mask or tensor.name.endswith("rotary_emb.inv_freq") or tensor.name.startswith("optimizer")
 
 
 def _prequantized(config: Mapping[str, Any]) -> Form | None:

@@ -29,6 +29,7 @@ _AT_ONCE: Final = 8
 _CONFIG: Final = "config.json"
 _INDEX: Final = "model_index.json"
 _HALF: Final = 2
+_MOST_NOTES: Final = 3
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,8 @@ def _model(need: ModelNeed, *, found: FoundSpace | None, checkout: Checkout | No
         wanted = replace(wanted, place=replace(wanted.place, offline=True))
     read = read_all(wanted.place, wanted.files, configs=wanted.configs)
     contents_of = {**{name: Contents(size, (), {}) for name, size in wanted.files.items()}, **read.contents}
-    return replace(model, parts=_parts(load, contents_of, read.configs))
+    notes = tuple(f"{need.id}, {name}: counted by its size. {why}" for name, why in read.problems.items())
+    return replace(model, parts=_parts(load, contents_of, read.configs), notes=notes[:_MOST_NOTES])
 
 
 def _on_hub(need: ModelNeed, load: Load) -> _Wanted | str:

@@ -1,7 +1,7 @@
 """Estimates against memory that others have measured and published.
 
-Two constants were fitted to some of these rows (`pictures.py`, `others.py`), so that they are no independent proof; they
-hold the estimate in place when formulas change.
+Constants were fitted to some of these rows (`pictures.py`, `others.py`), which so prove nothing by themselves; they hold
+the estimate in place when formulas change.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from spacerun.memory.term import Span, total
 from tests.memory.models import GIB, load, setting, true
 
 MIB = 1024**2
-# huggingface.co/blog/diffusers-quantization, FLUX.1-dev at 1024², GiB that PyTorch had allocated at most, without CUDA's
-# own: transformer and T5 in the form given.
+# huggingface.co/blog/diffusers-quantization, FLUX.1-dev at 1024², GiB that PyTorch had allocated at most, without
+# CUDA's own: transformer and T5 in the form given.
 FLUX = [
     ("bfloat16", None, 36.166), ("bfloat16", "model", 23.271), ("int8", None, 24.432), ("nf4", None, 17.281),
 ]  # fmt: skip
@@ -70,7 +70,7 @@ def test_whisper_takes_what_its_authors_ask_for(name: str) -> None:
 
 
 def test_alpaca_lora_takes_what_its_users_saw() -> None:
-    """github.com/tloen/alpaca-lora/issues/121: 8.6 GB with a desktop beside it, for short prompts; issue 450: not 6 GB."""
+    """github.com/tloen/alpaca-lora/issues/121: 8.6 GB with a desktop beside it; issue 450: not 6 GB."""
     span = estimate([true("llama-7b", "int8")], setting(max_new_tokens=128, num_beams=4)).bytes
     assert 7e9 < span.expected < 10e9
     assert span.low < 8.6e9

@@ -123,6 +123,14 @@ def test_a_file_that_is_not_read_counts_by_its_size_and_the_type_in_its_config()
     assert taken(Model("owner/name", load(precision=FORMS["int8"]), (Part("", held, config),))) == 1_000_000
 
 
+def test_what_training_left_in_a_checkpoint_is_not_loaded() -> None:
+    rows = (
+        Tensor("state_dict.a.weight", "F32", (10, 10), 400),
+        Tensor("optimizer_states.0.state.0.exp_avg", "F32", (10, 10), 400),
+    )
+    assert taken(Model("a/b", load(dtype="float32"), (Part("", {"last.ckpt": Contents(900, rows)}),))) == 400
+
+
 def test_a_gguf_file_stays_as_it_is_stored() -> None:
     held = {"model.Q4_K.gguf": Contents(10**6, (Tensor("blk.0.ffn_up.weight", "Q4_K", (100, 100), 5625),))}
     model = Model("owner/name", load(dtype="default", library="llama_cpp", file="model.Q4_K.gguf"), (Part("", held),))
