@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 import urllib.request
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,7 +15,6 @@ from tests.fake_nvml import Gpu, Process
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from tests.command import Command, Done
     from tests.hub import Hub
@@ -257,6 +257,32 @@ def test_unknown_never_blocks(hub, hub_command, gpus) -> None:
     done, data = checked(hub_command, space(hub, "owner/unknown-size", APP.format(model="owner/strange")))
     assert (done.code, data["verdict"]) == (0, "unknown")
     assert any("owner/strange" in line for line in data["required"]["unknown"])
+
+
+# alpaca-lora loads LLaMA 7B in 8 bits, with four beams.
+ALPACA = {6144: "too_small", 8188: "too_small", 12288: "tight", 15360: "tight", 24564: "fits"}
+
+
+@pytest.mark.parametrize(("mib", "verdict"), ALPACA.items())
+def test_alpaca_lora_on_cards_of_6_to_24_gigabytes(hub, hub_command, gpus, mib: int, verdict: str) -> None:
+    true_shapes.publish(hub, "llama-7b")
+    hub.publish("tloen/alpaca-lora-7b", {"adapter_config.json": "{}", "adapter_model.bin": b"x" * 9000}, kind="model")
+    hub.publish("tloen/alpaca-lora", Path(__file__).parent / "spaces" / "alpaca-lora")
+    gpus(Gpu("NVIDIA GeForce", mib, 300))
+    replaced = ("--replace-model", f"decapoda-research/llama-7b-hf={LLAMA}")
+    done, data = checked(hub_command, "tloen/alpaca-lora", *replaced)
+    assert data["verdict"] == verdict, done.err
+    assert done.code == (8 if verdict == "too_small" else 0)
+    assert data["required"]["weights_bytes"] / 1e9 == pytest.approx(7.0, rel=0.01)
+
+
+def test_what_the_author_ran_it_on_is_a_hint(hub, hub_command, gpus) -> None:
+    gpus(a10g())
+    code = "import spaces\n@spaces.GPU(size='xlarge')\ndef f():\n    pass\nf()\n"
+    card = README.replace("sdk: gradio\n", "sdk: gradio\nsuggested_hardware: l40sx1\n")
+    _, data = checked(hub_command, space(hub, "owner/hinted", code, **{"README.md": card}))
+    assert any("l40sx1, which has 48 GB" in line for line in data["advice"])
+    assert any("ZeroGPU, which gives it at most 96 GB" in line for line in data["advice"])
 
 
 @pytest.mark.parametrize(("size", "code"), [("20GiB", 0), ("21 GiB", 0), ("23G", 8), ("30000MiB", 8)])

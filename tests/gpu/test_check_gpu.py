@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -150,3 +151,27 @@ def test_the_name_of_a_process_is_shown_as_text_not_as_markup(nvml_folder: Path,
         finally:
             sleeper.kill()
     assert "[red]x[b]" in out
+
+
+def test_watch_goes_on_until_ctrl_c(nvml_folder: Path, tmp_path: Path) -> None:
+    file = tmp_path / "gpus"
+    variables = fake_nvml.environment(nvml_folder, TWO_GPUS, file=file)
+    fake_nvml.change(file, TWO_GPUS)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "spacerun", "check-gpu", "--watch"],
+        env=clean_environment() | variables,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A test runner in the background of a shell has Ctrl-C switched off, and its children with it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    assert process.stdout is not None
+    lines = iter(process.stdout.readline, "")
+    assert any("A10G" in line for line in lines)
+    fake_nvml.change(file, [Gpu("NVIDIA L4", 23034)])
+    assert any("L4" in line for line in lines)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(10) == 130
+    process.stdout.close()
+    process.stderr.close()

@@ -1,6 +1,6 @@
 """Estimates against memory that others have measured and published.
 
-Constants were fitted to some of these rows (`pictures.py`, `others.py`), which so prove nothing by themselves; they hold
+Constants were fitted to some of these rows (`pictures.py`, `others.py`), which prove nothing by themselves: they hold
 the estimate in place when formulas change.
 """
 

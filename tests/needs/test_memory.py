@@ -140,3 +140,26 @@ NEEDS = {
 @pytest.mark.parametrize("gpu", [True, False])
 def test_a_space_needs_a_gpu_where_nothing_asks_for_one_first(code: str, gpu: bool) -> None:
     assert bool(read(HEAD + code, gpu=gpu).gpu_uses) is NEEDS[code]
+
+
+@pytest.mark.parametrize(
+    ("layers", "device"),
+    [("", None), (", n_gpu_layers=-1", "cuda"), (", n_gpu_layers=0", "cpu"), (", gpu_layers=50", "cuda")],
+)
+def test_layers_on_the_gpu_put_llama_cpp_there(layers: str, device: str | None) -> None:
+    (load,) = loads(f"from llama_cpp import Llama\nLlama.from_pretrained('a/b', filename='m.gguf'{layers})")
+    assert load.device == device
+
+
+def test_parts_that_a_pipeline_is_given_and_the_function_are_read() -> None:
+    (load,) = loads(f"{HEAD}DiffusionPipeline.from_pretrained('a/b', safety_checker=None, torch_dtype=torch.float16)")
+    assert (load.function, load.given) == ("from_pretrained", ("safety_checker", "torch_dtype"))
+
+
+def test_the_usual_size_is_where_a_slider_stands() -> None:
+    needs = read(
+        f"{HEAD}import gradio as gr\nm = AutoModelForCausalLM.from_pretrained('a/c')\n"
+        "def talk(prompt, length):\n    return m.generate(prompt, max_new_tokens=length)\n"
+        "gr.Interface(talk, ['text', gr.Slider(1, 2048, value=256)], 'text').launch()\n"
+    )
+    assert (needs.sizes, needs.usual_sizes) == ({"max_new_tokens": 2048}, {"max_new_tokens": 256})
