@@ -164,7 +164,7 @@ def test_watch_goes_on_until_ctrl_c(nvml_folder: Path, tmp_path: Path) -> None:
         stderr=subprocess.PIPE,
         text=True,
         # A test runner in the background of a shell has Ctrl-C switched off, and its children with it.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509 - before exec
     )
     assert process.stdout is not None
     lines = iter(process.stdout.readline, "")
