@@ -359,6 +359,23 @@ def test_launch_gives_the_freest_card_that_fits_by_uuid(hub, hub_command, gpus) 
         assert variables == {"CUDA_VISIBLE_DEVICES": uuid, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
 
 
+def test_code_that_names_a_second_gpu_sees_all_in_their_order(hub, hub_command, gpus) -> None:
+    true_shapes.publish(hub, "llama-7b")
+    gpus(a10g(9000), a10g(100))
+    code = APP.format(model=LLAMA).replace('to("cuda")', 'to("cuda:1")')
+    _, data = checked(hub_command, space(hub, "owner/second", code))
+    assert data["used"] == [device["uuid"] for device in data["devices"]]
+
+
+def test_a_model_that_stays_on_the_cpu_needs_no_gpu(hub, hub_command, gpus) -> None:
+    true_shapes.publish(hub, "gpt2")
+    gpus(Gpu("NVIDIA GeForce GT 1030", 2048, 2000))
+    code = "from transformers import AutoModel\nmodel = AutoModel.from_pretrained('openai-community/gpt2')\n"
+    done, data = checked(hub_command, space(hub, "owner/on-the-cpu", code))
+    assert (done.code, data["verdict"]) == (0, "not_needed")
+    assert data["required"]["host_bytes"] == pytest.approx(124_439_808 * 4, rel=0.01)
+
+
 @pytest.mark.environment
 def test_force_starts_what_does_not_fit(hub, hub_command, gpus) -> None:
     true_shapes.publish(hub, "llama-7b")

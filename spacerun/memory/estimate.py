@@ -30,12 +30,14 @@ class Setting:
         sizes: What the code asks its models for.
         needs_gpu: Whether it uses CUDA unconditionally.
         sdpa: Whether its PyTorch has attention without a score matrix (2.0, 2023-03-15).
+        names_others: Whether it names a GPU beside the first (`cuda:1`).
     """
 
     period: Period
     sizes: Sizes
     needs_gpu: bool = False
     sdpa: bool = True
+    names_others: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ class Estimate:
     @property
     def uses_gpu(self) -> bool:
         """Whether anything of it is likely on a GPU."""
-        return bool(self.terms)
+        return self.bytes.expected > 0
 
     def to_json(self) -> dict[str, Any]:
         """`required` in the JSON document."""
@@ -108,12 +110,14 @@ def estimate(models: Sequence[Model], setting: Setting, *, unknown: Sequence[str
     terms = [*_weights(on_gpu), *_working(on_gpu)]
     host = total(cost.host for cost in kept)
     if terms:
-        terms.append(others.context())
+        context = others.context()
+        likely = total(term.bytes for term in terms).expected > 0
+        terms.append(context if likely else context.but(Span(0, 0, context.bytes.high), "only if a GPU is used"))
         terms += _reserve(terms)
     return Estimate(
         terms=tuple(term for term in terms if term.bytes != NOTHING),
         host=host,
-        weights={cost.model.id: cost.weights.expected for cost in known},
+        weights=_by_model(known),
         unknown=(*problems, *unknown),
         spread=any(cost.model.load.device == "auto" for cost in on_gpu),
         confidence=_confidence(kept, [*problems, *unknown]),
@@ -142,6 +146,14 @@ def _candidates(costs: Sequence[Cost]) -> Iterable[Cost]:
         largest = max(rows, key=lambda cost: cost.gpu.expected + cost.host.expected)
         low = min(cost.gpu.low for cost in rows) if len(rows) > 1 else 0
         yield replace(largest, gpu=replace(largest.gpu, low=low), candidates=len(rows))
+
+
+def _by_model(costs: Sequence[Cost]) -> dict[str, int]:
+    """Bytes of weights of each model; one may be loaded in several parts, or twice."""
+    found: dict[str, int] = {}
+    for cost in costs:
+        found[cost.model.id] = found.get(cost.model.id, 0) + cost.weights.expected
+    return found
 
 
 def _weights(costs: Sequence[Cost]) -> list[Term]:

@@ -41,7 +41,7 @@ def cache(of: str, shape: Shape, sizes: Sizes, *, element_bytes: int) -> Term | 
     if not shape.layers or not shape.kv_width:
         return None
     each = shape.kv_width * element_bytes
-    sequences = (1, sizes.usual("num_beams", "batch_size") or 1, sizes.largest("num_beams", "batch_size") or 1)
+    sequences = _sequences(sizes)
     rows = []
     for count, several in zip(tokens(sizes), sequences, strict=True):
         windowed = min(count, shape.window) if shape.window else count
@@ -58,9 +58,8 @@ def cache(of: str, shape: Shape, sizes: Sizes, *, element_bytes: int) -> Term | 
 
 def sums(of: str, shape: Shape, sizes: Sizes, *, element_bytes: int) -> Term:
     """What is computed with while the prompt is read: attention, feed-forward layer, logits."""
-    several = (1, sizes.usual("num_beams", "batch_size") or 1, sizes.largest("num_beams", "batch_size") or 1)
     rows = []
-    for prompt, count in zip(_PROMPT, several, strict=True):
+    for prompt, count in zip(_PROMPT, _sequences(sizes), strict=True):
         logits = prompt * shape.vocabulary * (element_bytes + 4)
         attention = shape.heads * prompt * prompt * (element_bytes + 4)
         inner = prompt * (3 * shape.inner + 4 * shape.width) * element_bytes
@@ -70,3 +69,8 @@ def sums(of: str, shape: Shape, sizes: Sizes, *, element_bytes: int) -> Term:
         f"feed-forward {shape.inner}"
     )
     return Term("activations", of, Span(*rows), formula, _SUMS_SOURCE)
+
+
+def _sequences(sizes: Sizes) -> tuple[int, int, int]:
+    """Sequences that are written side by side: one, as a rule, at most."""
+    return 1, sizes.usual("num_beams", "batch_size") or 1, sizes.largest("num_beams", "batch_size") or 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
@@ -11,7 +12,7 @@ from packaging.version import Version
 
 from spacerun.app.variables import download_cache
 from spacerun.errors import GpuMemoryError, NoGpuError, PrerequisiteError, SpacerunError
-from spacerun.gpu.devices import read_devices
+from spacerun.gpu.devices import read_devices, select
 from spacerun.memory import ledger
 from spacerun.memory.advice import Case, advice, devices_told
 from spacerun.memory.cards import flavor_gib, zero_gib
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from spacerun.environment.plan import EnvironmentPlan
+    from spacerun.memory.estimate import Estimate
     from spacerun.memory.model import Model
     from spacerun.memory.term import Span
     from spacerun.needs.report import Needs
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from spacerun.stages import Checked, Located, Options
 
 STAGE: Final = "check-gpu"
+_SECOND_GPU: Final = re.compile(r"cuda:[1-9]")
 # PyTorch 2.0 and its attention without a score matrix came out on this day.
 _SDPA: Final = "2023-03-15"
 # One version of each period of transformers that loads or places weights in its own way (`memory/libraries.py`).
@@ -49,12 +52,13 @@ def fit(
         period=_period(plan),
         sizes=Sizes(needs.usual_sizes, needs.sizes),
         needs_gpu=bool(needs.gpu_uses),
+        names_others=any(_SECOND_GPU.search(use.what) for use in needs.gpu_uses),
         sdpa=plan.as_of.date is None or plan.as_of.date[:10] > _SDPA,
     )
     unknown = [f"only running tells what is loaded at {load.place}" for load in needs.loads if load.id is None]
     taken = estimate(models, setting, unknown=unknown)
     taken = ledger.corrected(taken, name)
-    return judge(taken, checked.devices, choice, needs_gpu=setting.needs_gpu), setting
+    return _judged(taken, checked, choice, setting), setting
 
 
 def require(located: Located, options: Options, clock: StageClock) -> None:
@@ -84,7 +88,7 @@ def renewed(located: Located, options: Options, clock: StageClock) -> Located:
     if not located.fit.gpus:
         return located
     checked = replace(located.checked, devices=read_devices())
-    fit = judge(located.fit.estimate, checked.devices, options.gpu, needs_gpu=located.setting.needs_gpu)
+    fit = _judged(located.fit.estimate, checked, options.gpu, located.setting)
     now = replace(located, checked=checked, fit=fit)
     if fit.verdict is Verdict.TOO_SMALL and located.fit.verdict is not Verdict.TOO_SMALL:
         require(now, options, clock)
@@ -137,6 +141,13 @@ def told(fit: Fit, what: str = "It") -> str:
         case Verdict.TIGHT:
             return f"{what} is tight: it takes {ranged(fit.estimate.bytes)}. {_free(fit)}."
     return f"{what} does not fit: it takes {ranged(fit.estimate.bytes)}. {_free(fit)}."
+
+
+def _judged(taken: Estimate, checked: Checked, choice: str, setting: Setting) -> Fit:
+    if choice == "auto" and setting.names_others:
+        # `cuda:1` counts in the order in which the app sees them.
+        choice = ",".join(device.label for device in select(checked.devices, "auto")) or "auto"
+    return judge(taken, checked.devices, choice, needs_gpu=setting.needs_gpu)
 
 
 def _no_gpu(located: Located, options: Options) -> SpacerunError | None:

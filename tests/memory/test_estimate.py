@@ -128,8 +128,13 @@ def test_where_a_library_puts_weights_by_itself(given, assumed, on_gpu) -> None:
 
 def test_what_may_be_on_the_gpu_counts_at_most() -> None:
     found = estimate([plain(2, device=None)], setting(needs_gpu=False))
-    assert found.bytes.low < 0.5 * GIB
+    assert (found.bytes.low, found.bytes.expected, found.uses_gpu) == (0, 0, False)
     assert found.bytes.high > 2 * GIB
+
+
+def test_parts_of_one_model_loaded_by_several_calls_add_up() -> None:
+    parts = [plain(1, subfolder="unet"), plain(2, subfolder="vae", place="app.py:2")]
+    assert estimate(parts, setting()).weights["owner/name"] == pytest.approx(3 * GIB, rel=0.001)
 
 
 def test_diffusion_takes_by_resolution() -> None:
