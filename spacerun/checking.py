@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from spacerun.errors import GpuMemoryError, NoGpuError, NotFoundError, SpacerunError, UsageError
+from spacerun.errors import FetchError, GpuMemoryError, NoGpuError, NotFoundError, SpacerunError, UsageError
 from spacerun.gpu.devices import read_devices
 from spacerun.memory import ledger
 from spacerun.memory.advice import Case, advice
@@ -13,7 +13,7 @@ from spacerun.memory.estimate import Setting, estimate, exactly
 from spacerun.memory.libraries import Period
 from spacerun.memory.sizes import Sizes
 from spacerun.memory.verdict import Verdict, judge
-from spacerun.needs.access import Access, ask
+from spacerun.needs.access import Access, ask, is_model_id
 from spacerun.needs.load import Load
 from spacerun.needs.models import ModelNeed
 from spacerun.needs.precision import Precision
@@ -130,7 +130,13 @@ def check_models(names: Sequence[str], form: str, gpu: str) -> Answer:
 
     Raises:
         NotFoundError: A model is missing, private or gated.
+        FetchError: The Hub does not answer.
+        UsageError: A name is none of a model, or leaves open which of its files is meant.
     """
+    if strangers := [name for name in names if not is_model_id("/".join(name.split("/", 2)[:2]))]:
+        raise UsageError(
+            f"--model {one_line(strangers[0], 100)} is no model on the Hub.", hint="Write it as owner/name."
+        )
     split = {name: tuple(name.split("/", 2)) for name in names}
     ids = {name: "/".join(parts[:2]) for name, parts in split.items()}
     found = ask((model, None) for model in ids.values())
@@ -141,18 +147,22 @@ def check_models(names: Sequence[str], form: str, gpu: str) -> Answer:
     report = read_devices()
     fit = judge(taken, report, gpu, needs_gpu=True)
     rows = tuple(need.to_json() | {"weights_bytes": taken.weights.get(need.id)} for need in needs)
-    return Answer(" + ".join(one_line(name, 100) for name in names), Case(fit, report), rows)
+    again = "spacerun check-gpu" + "".join(f" --model {one_line(name, 100)}" for name in names)
+    return Answer(" + ".join(one_line(name, 100) for name in names), Case(fit, report, command=again), rows)
 
 
 def check_need(count: int, gpu: str) -> Answer:
     """Whether `count` bytes are free."""
     report = read_devices()
-    return Answer(f"What needs {size(count)}", Case(judge(exactly(count), report, gpu, needs_gpu=True), report))
+    fit = judge(exactly(count), report, gpu, needs_gpu=True)
+    return Answer(
+        f"What needs {size(count)}", Case(fit, report, command=f"spacerun check-gpu --need {count / 2**30:g}GiB")
+    )
 
 
 def _need(model: HubModel, file: tuple[str, ...], form: str) -> ModelNeed:
     if model.access is Access.UNKNOWN:
-        raise NotFoundError(
+        raise FetchError(
             f"The Hub does not say anything of {one_line(model.id, 100)}.", hint="Check the network, then try again."
         )
     if not model.readable:
@@ -162,6 +172,12 @@ def _need(model: HubModel, file: tuple[str, ...], form: str) -> ModelNeed:
         )
     if file and file[0] not in model.sizes:
         raise UsageError(f"{model.id} has no file {one_line(file[0], 100)}.", hint=f"See {model.page}/tree/main")
+    several = [name for name in model.sizes if name.endswith(".gguf")]
+    if not file and len(several) > 1:
+        raise UsageError(
+            f"{model.id} has {len(several)} GGUF files, of which one is loaded.",
+            hint=f"Name it: spacerun check-gpu --model {model.id}/{one_line(several[0], 100)}",
+        )
     library = "diffusers" if _PIPELINE in model.sizes else "transformers"
     load = Load(
         id=model.id,

@@ -134,6 +134,22 @@ def test_a_model_that_is_missing_or_gated_is_exit_3(hub, hub_command, gpus) -> N
     assert (error["name"], "gated" in error["message"]) == ("not_found", True)
 
 
+def test_what_is_no_model_or_leaves_the_file_open_is_exit_2(hub, hub_command, gpus) -> None:
+    gpus(a10g())
+    assert hub_command.run("check-gpu", "--model", "../../etc/passwd", "--json").error["exit_code"] == 2
+    hub.publish("owner/several", {"a.Q4.gguf": b"x" * 200, "b.Q8.gguf": b"y" * 300}, kind="model")
+    error = hub_command.run("check-gpu", "--model", "owner/several", "--json").error
+    assert (error["exit_code"], "--model owner/several/a.Q4.gguf" in error["hint"]) == (2, True)
+    named = hub_command.run("check-gpu", "--model", "owner/several/b.Q8.gguf", "--json").document["data"]
+    assert named["required"]["weights_bytes"] == 300
+
+
+def test_a_hub_that_does_not_answer_is_exit_5(hub_command, gpus) -> None:
+    gpus(a10g())
+    done = hub_command.run("check-gpu", "--model", LLAMA, "--json", HF_ENDPOINT="http://127.0.0.1:9")
+    assert done.error["exit_code"] == 5
+
+
 def test_a_gated_model_is_read_with_the_users_token_and_counts_by_its_size_without(hub, hub_command, gpus) -> None:
     gpus(a10g())
     repo = true_shapes.publish(hub, "llama-2-7b")
@@ -202,7 +218,8 @@ def test_explain_shows_every_term_with_formula_and_source(hub, hub_command, gpus
     done = hub_command.run("check-gpu", name, "--explain", COLUMNS="200")
     assert done.code == 0, done.err
     formulas = ("6,738,415,616 parameters, float16", "32 layers × 8192 numbers", "CUDA, cuBLAS")
-    for text in (*formulas, "blog/llama31", "Together"):
+    assert max(map(len, hub_command.run("check-gpu", name, "--explain", COLUMNS="50").out.splitlines())) <= 50
+    for text in (*formulas, "blog/llama31", "together"):
         assert text in done.out
 
 

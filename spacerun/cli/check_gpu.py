@@ -123,7 +123,7 @@ def _show_devices(session: Session) -> None:
 
 
 def _show(session: Session, answer: Answer, *, explain: bool) -> None:
-    from spacerun.cli.memory import answer_rows, terms_table
+    from spacerun.cli.memory import answer_rows, terms_lines
     from spacerun.gpu.table import DeviceTable
 
     report = answer.case.report
@@ -131,7 +131,8 @@ def _show(session: Session, answer: Answer, *, explain: bool) -> None:
         session.print(DeviceTable(report))
         session.print()
     if explain and answer.fit.estimate.terms:
-        session.print(terms_table(answer.fit.estimate))
+        for line in terms_lines(answer.fit.estimate):
+            session.print(line)
     error = answer.error()
     for row in answer_rows(answer):
         session.print(row)

@@ -25,6 +25,7 @@ _CONFIDENCE = {
     "low": "a part of it is assumed",
     "none": "nothing is known",
 }
+_FORMS = {"auto": "as stored", "default": "its library's default"}
 
 
 def answer_rows(answer: Answer) -> Iterator[RenderableType]:
@@ -48,21 +49,17 @@ def answer_rows(answer: Answer) -> Iterator[RenderableType]:
         yield Text(told(answer.fit), style="bold")
 
 
-def terms_table(estimate: Estimate) -> Table:
+def terms_lines(estimate: Estimate) -> Iterator[RenderableType]:
     """Every summand with its formula and source."""
+    from rich.padding import Padding
     from rich.text import Text
 
-    table = _table("Term", "Least", "Likely", "Most", "Formula and source", right=(1, 2, 3))
     for term in estimate.terms:
         name = f"{term.kind}{', ' + term.of if term.of else ''}"
-        table.add_row(
-            Text(one_line(name, 100)),
-            *(size(count) for count in (term.bytes.low, term.bytes.expected, term.bytes.high)),
-            Text.assemble(one_line(term.formula, 400), (f"\n{term.source}", "dim")),
-        )
-    span = estimate.bytes
-    table.add_row("Together", size(span.low), size(span.expected), size(span.high), "", style="bold")
-    return table
+        yield Text.assemble((one_line(name, 100), "bold"), f"  {ranged(term.bytes)}")
+        yield Padding(Text.assemble(one_line(term.formula, 400), (f"\n{term.source}", "dim")), (0, 0, 0, 4))
+    yield Text.assemble(("together", "bold"), f"  {ranged(estimate.bytes)}")
+    yield ""
 
 
 def ledger_table(entries: Sequence[Entry]) -> Table:
@@ -89,7 +86,8 @@ def _models(rows: Sequence[dict[str, Any]]) -> Table:
     table = _table("Model", "As", "Weights", right=(2,))
     for row in rows:
         form = row.get("quantization") or row["dtype"]
-        table.add_row(Text(one_line(row["id"], 80)), Text(one_line(str(form), 40)), size(row["weights_bytes"]))
+        told = _FORMS.get(form, str(form))
+        table.add_row(Text(one_line(row["id"], 80)), Text(one_line(told, 40)), size(row["weights_bytes"]))
     return table
 
 

@@ -93,13 +93,14 @@ def _system_packages(planned: Planned) -> str:
 
 def _table(planned: Planned) -> Table:
     from spacerun.planning import missing_disk
-    from spacerun.stages.fitting import told
+    from spacerun.stages.fitting import ranged, told
     from spacerun.text import size
 
     located = planned.located
     environment = located.environment_plan
     packages = planned.packages
     lacking = missing_disk(planned)
+    host = located.fit.estimate.host
     rows = {
         "Space": located.name,
         "Revision": located.checkout.commit or "as the folder is now",
@@ -119,6 +120,7 @@ def _table(planned: Planned) -> Table:
         "Disk": f"about {size(planned.disk_bytes)}" + (f", {size(lacking)} more than is free" if lacking else ""),
         "GPU": ", ".join(f"{device.label} {device.name}" for device in located.fit.gpus) or "none is used",
         "GPU memory": told(located.fit),
+        "Main memory": f"{ranged(host)} of weights" if host.expected else "",
         "Launch": "\n".join(f"{r.file}:{r.line} {r.after} ({r.how}): {r.why}" for r in located.source.rewrites),
     }
     return _grid(rows)
