@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
 from spacerun.doctor import Check
 from spacerun.environment.python import find_installed
 from spacerun.environment.uv import find_uv
 from spacerun.errors import SpacerunError
+from spacerun.lanes import each
 from spacerun.space.git import OLDEST_GIT, install_command
 from spacerun.text import one_line
 
@@ -75,8 +75,7 @@ def uv() -> Check:
 def pythons() -> Check:
     """The Pythons that Spaces can run on without a download."""
     try:
-        with ThreadPoolExecutor(len(_MINORS)) as pool:
-            found = [python for python in pool.map(find_installed, (f"3.{minor}" for minor in _MINORS)) if python]
+        found = list(filter(None, each(find_installed, [f"3.{minor}" for minor in _MINORS], len(_MINORS))))
     except SpacerunError as error:  # without uv
         return Check("python", "remark", error.message)
     if not found:

@@ -11,7 +11,6 @@ import re
 import time
 import urllib.error
 import urllib.request
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +21,7 @@ from spacerun import toml
 from spacerun.environment.as_of import later
 from spacerun.environment.python_choice import Published, published
 from spacerun.environment.requirements import normalize
+from spacerun.lanes import each
 from spacerun.paths import home, read_json, write_json
 
 if TYPE_CHECKING:
@@ -113,10 +113,9 @@ def ask(wanted: Mapping[str, str | None], *, offline: bool) -> dict[str, Project
     base = default_index()
     if base is None or not wanted:
         return {}
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        names = {normalize(name): version for name, version in wanted.items()}
-        found = pool.map(lambda item: _known_or_asked(base, *item, offline=offline), names.items())
-        return {project.name: project for project in found if project}
+    names = {normalize(name): version for name, version in wanted.items()}
+    found = each(lambda item: _known_or_asked(base, *item, offline=offline), names.items(), _AT_ONCE)
+    return {project.name: project for project in found if project}
 
 
 def default_index() -> str | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import re
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import cache
@@ -13,6 +12,7 @@ from urllib.parse import quote
 
 from spacerun import hub
 from spacerun.environment.as_of import Dated
+from spacerun.lanes import each
 from spacerun.paths import home, read_json, write_json
 from spacerun.space.git import command, command_error, git_environment
 
@@ -89,9 +89,8 @@ def _find(history: _History, directory: Path, sources: Sequence[str], requiremen
 
     @cache
     def as_now(commit: _Commit) -> bool:
-        with ThreadPoolExecutor(len(later)) as pool:
-            then = pool.map(lambda path: _facet(path, history.read(commit, path)), later)
-            return dict(zip(later, then, strict=True)) == now
+        then = each(lambda path: _facet(path, history.read(commit, path)), later, len(later))
+        return dict(zip(later, then, strict=True)) == now
 
     if floor and as_now(floor):
         return at_floor
