@@ -38,10 +38,9 @@ class Listener:
         """Serve."""
         if self._server is not None:
             return
-        if self._reserved is not None:
-            self._reserved.close()
-            self._reserved = None
-        self._server = _Server((self._host, self.port), self._hub)
+        # The very socket that keeps the port: between two of them another process could take it.
+        self._server = _Server(self._reserved or self._reserve(self.port), self._hub)
+        self._reserved = None
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
     def pause(self) -> None:
@@ -76,15 +75,13 @@ class _Server(ThreadingHTTPServer):
     block_on_close = False
     request_queue_size = 64
 
-    def __init__(self, address: tuple[str, int], hub: Hub) -> None:
+    def __init__(self, bound: socket.socket, hub: Hub) -> None:
         self.hub = hub
         self._open: set[socket.socket] = set()
-        super().__init__(address, _Handler)
-
-    def server_bind(self) -> None:
-        # HTTPServer's own looks up the name of the host, which can take seconds.
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.socket.bind(self.server_address)
+        super().__init__(bound.getsockname(), _Handler, bind_and_activate=False)
+        self.socket.close()
+        self.socket = bound
+        self.server_activate()
 
     def process_request(self, request: Any, client_address: Any) -> None:
         self._open.add(request)
