@@ -32,7 +32,8 @@ def front(text: str) -> str:
 
 def test_a_card_as_the_hub_writes_it(tmp_path: Path) -> None:
     card = "---\ntitle: Alpaca LoRA\nemoji: 🦙\ncolorFrom: gray\nsdk: gradio\nsdk_version: 3.20.1\napp_file: app.py\n"
-    card += "suggested_hardware: a10g-small\npreload_from_hub:\n- gpt2 model.safetensors\nhf_oauth: true\npinned: false\n"
+    card += "suggested_hardware: a10g-small\n"
+    card += "preload_from_hub:\n- gpt2 model.safetensors\nhf_oauth: true\npinned: false\n"
     card += "python_version: '3.9'\nstartup_duration_timeout: 1h\nmodels:\n- tloen/alpaca-lora-7b\n---\n"
     assert read_card(space(tmp_path, card)) == SpaceCard(
         sdk="gradio",
