@@ -1,4 +1,4 @@
-"""Child processes that do a stage's work in some thread, and that can all be stopped at once."""
+"""Child processes that do a stage's work in some thread, and that can be stopped from another one."""
 
 from __future__ import annotations
 
@@ -9,30 +9,82 @@ import subprocess
 import sys
 import threading
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-_running: set[subprocess.Popen[bytes]] = set()
+
+class Family:
+    """The children of one piece of work, whatever threads it is done in; another one's are none of its business.
+
+    Work belongs to the family that it was started in by `contextvars` (see `entered`), and a family to the one that it
+    was made in: whoever stops that, stops this.
+    """
+
+    def __init__(self) -> None:
+        self._around = _family.get()
+        self._stopped = False
+
+    @contextmanager
+    def entered(self) -> Iterator[None]:
+        """What is started in the block belongs to this family."""
+        token = _family.set(self)
+        try:
+            yield
+        finally:
+            _family.reset(token)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether its work is over: no child of it is started any more."""
+        return self._stopped or (self._around is not None and self._around.stopped)
+
+    def stop(self) -> None:
+        """Kill its children, so that the threads that wait for them end with an error at once."""
+        self._stopped = True
+        with _running_lock:
+            mine = [process for process, family in _running.items() if family and family.stopped]
+        for process in mine:
+            kill(process)
+
+
+class StoppedError(Exception):
+    """The work was given up meanwhile; nobody waits for this."""
+
+
+def check() -> None:
+    """Raise `StoppedError` where the work that this thread does was given up."""
+    family = _family.get()
+    if family and family.stopped:
+        raise StoppedError
+
+
+_family: ContextVar[Family | None] = ContextVar("family", default=None)
+_running: dict[subprocess.Popen[bytes], Family | None] = {}
 _running_lock = threading.Lock()
 
 
 def start(command: Sequence[str | Path], **options: Any) -> subprocess.Popen[bytes]:  # noqa: ANN401
-    """Start a child process in a session of its own; it ends by itself, by `kill` or by `stop_all`.
+    """Start a child process in a session of its own; it ends by itself, by `kill`, or with its family.
 
     In its own session no prompt of it reaches the terminal, and its whole group can be ended.
 
     Args:
         command: Program and arguments.
         **options: Further arguments of `subprocess.Popen`; standard input is closed.
+
+    Raises:
+        StoppedError: Its family was stopped.
     """
-    process: subprocess.Popen[bytes] = subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, start_new_session=True, **options
-    )
-    with _running_lock:
-        _running.add(process)
+    with _running_lock:  # held until it is registered: a stop comes before it or finds it
+        check()
+        process: subprocess.Popen[bytes] = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, start_new_session=True, **options
+        )
+        _running[process] = _family.get()
     return process
 
 
@@ -70,11 +122,11 @@ def kill(process: subprocess.Popen[bytes]) -> None:
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
     with _running_lock:
-        _running.discard(process)
+        _running.pop(process, None)
 
 
 def stop_all() -> None:
-    """Kill every child that runs in some thread, so that those threads end with an error at once."""
+    """Kill every child that runs in some thread."""
     with _running_lock:
         running = list(_running)
     for process in running:

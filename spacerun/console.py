@@ -18,29 +18,65 @@ if TYPE_CHECKING:
 
 # After a line of the app's log the running line stays away for a moment: a busy log is progress enough.
 _QUIET_SECONDS = 0.5
-# A stage that runs longer than this without a word gets a line of its own where lines cannot be redrawn.
-_PLAIN_UPDATE_SECONDS = 10.0
+# Where lines cannot be redrawn, a stage that runs on gets a line of its own after the first pause, and each pause
+# until the next is twice as long, up to the last: half an hour of downloading is no wall of lines.
+_FIRST_PAUSE_SECONDS = 10.0
+_LAST_PAUSE_SECONDS = 60.0
+
+
+def in_notebook() -> bool:
+    """Whether this process is a Jupyter kernel, or was started from a cell of one, as `!command` is.
+
+    There is a pseudo-terminal then, but nobody who could answer a question, and cursor movements end up as clutter in
+    the cell. jupyter_client sets `JPY_PARENT_PID` (`launcher.py`); ipykernel, whoever starts it, chooses matplotlib's
+    backend (`kernelapp.py`).
+    """
+    return "JPY_PARENT_PID" in os.environ or "inline" in os.environ.get("MPLBACKEND", "")
+
+
+def cell_output() -> TextIO | None:
+    """Where a cell of this kernel shows plain text, as its standard error looks like a failure; else None."""
+    return sys.stdout if type(sys.stdout).__module__.startswith("ipykernel.") else None
 
 
 def can_redraw(console: Console) -> bool:
-    """Whether progress may be redrawn in place: a real terminal, not a notebook cell and not a CI log.
+    """Whether progress may be redrawn in place: a real terminal, no cell of a notebook and no CI log.
 
-    A Jupyter kernel runs `!command` under a pseudo-terminal and sets `JPY_PARENT_PID` (jupyter_client,
-    `launcher.py`); cursor movements end up as clutter in the cell. Every larger CI service sets `CI`.
+    Every larger CI service sets `CI`.
     """
-    return console.is_terminal and not console.is_dumb_terminal and not os.environ.keys() & {"JPY_PARENT_PID", "CI"}
+    return console.is_terminal and not console.is_dumb_terminal and not in_notebook() and "CI" not in os.environ
+
+
+def _console(file: TextIO | None = None, *, stderr: bool = False, width: int | None = None) -> Console:
+    """A console. In a notebook it writes plain text, whatever ipykernel says by `FORCE_COLOR`."""
+    plain = False if in_notebook() else None
+    return Console(
+        file=file,
+        stderr=stderr,
+        width=width,
+        highlight=False,
+        soft_wrap=stderr,  # progress is lines, results are tables
+        force_terminal=plain,
+        force_jupyter=plain,
+    )
 
 
 class ConsoleProgress:
-    """Shows stages as they run; see `spacerun.progress.Progress`. Keeps the warnings for the JSON document."""
+    """Shows stages as they run; see `spacerun.progress.Progress`. Keeps the warnings for the JSON document.
 
-    def __init__(self, *, quiet: bool = False, verbose: bool = False) -> None:
-        self.console = Console(stderr=True, highlight=False, soft_wrap=True)
+    Args:
+        quiet: Show warnings only.
+        verbose: Show what the tools underneath say.
+        file: Where to; default: standard error.
+    """
+
+    def __init__(self, *, quiet: bool = False, verbose: bool = False, file: TextIO | None = None) -> None:
+        self.console = _console(file, stderr=True)
         self.warnings: list[str] = []
         self.verbose = verbose
         self._quiet = quiet
         self._running: dict[str, str] = {}
-        self._said: dict[str, float] = {}
+        self._pauses: dict[str, tuple[float, float]] = {}  # when a stage last had a line, and the pause until the next
         self._lock = threading.RLock()
         self._status: Status | None = None
         self._hidden_until = 0.0
@@ -50,7 +86,7 @@ class ConsoleProgress:
         """Show that `stage` runs."""
         with self._lock:
             self._running[stage] = text
-            self._said[stage] = time.monotonic()
+            self._pauses[stage] = time.monotonic(), _FIRST_PAUSE_SECONDS
             self._show()
 
     def update(self, stage: str, text: str, done: int | None = None, total: int | None = None) -> None:
@@ -67,8 +103,7 @@ class ConsoleProgress:
                 self._line(Text(f"  {stage}: {line}", style="dim"))
             elif self._redraw:
                 self._show()
-            elif not self._quiet and time.monotonic() - self._said[stage] > _PLAIN_UPDATE_SECONDS:
-                self._said[stage] = time.monotonic()
+            elif not self._quiet and self._is_due(stage):
                 self._line(Text(f"  {stage}: {line}", style="dim"))
 
     def finish(self, stage: str, text: str, seconds: float) -> None:
@@ -105,6 +140,14 @@ class ConsoleProgress:
             self._running.clear()
             self._hide()
 
+    def _is_due(self, stage: str) -> bool:
+        """Whether it is time for another line on `stage`; then the next is due later."""
+        said, pause = self._pauses[stage]
+        due = time.monotonic() - said > pause
+        if due:
+            self._pauses[stage] = time.monotonic(), min(2 * pause, _LAST_PAUSE_SECONDS)
+        return due
+
     def _line(self, text: Text) -> None:
         with self._lock:
             self.console.print(text)
@@ -131,7 +174,6 @@ class ConsoleProgress:
 
 
 def stdout_console() -> Console:
-    """The console for results. In a pipe it is as wide as the text, so that nothing is cut."""
-    if sys.stdout.isatty() or "COLUMNS" in os.environ:
-        return Console(highlight=False)
-    return Console(highlight=False, width=200)
+    """The console for results. In a pipe and in a notebook it is as wide as the text, so that nothing is cut."""
+    fits = "COLUMNS" in os.environ or (sys.stdout.isatty() and not in_notebook())
+    return _console(width=None if fits else 200)

@@ -52,6 +52,10 @@ class SourceEdit:
         return replace(self, edits=tuple(edit.by_hook(why) for edit in self.edits), in_clone=False)
 
 
+NO_CODE = SourceEdit((), in_clone=False)
+"""Of a Space whose code is neither read nor edited."""
+
+
 def decide(
     checkout: Checkout, app_file: str, wanted: Wanted, *, in_use: bool, models: Mapping[str, str] | None = None
 ) -> SourceEdit:

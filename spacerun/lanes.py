@@ -25,6 +25,7 @@ class Lanes:
 
     def __init__(self) -> None:
         self._lanes: list[Future[Any]] = []
+        self._children = children.Family()
 
     def run(self, work: Callable[[], _T]) -> Future[_T]:
         """Run `work` in a thread of its own; daemonic, so that an interruption does not wait for it."""
@@ -32,7 +33,8 @@ class Lanes:
 
         def body() -> None:
             try:
-                lane.set_result(work())
+                with self._children.entered():
+                    lane.set_result(work())
             except BaseException as error:  # noqa: BLE001 - handed over to whoever waits
                 lane.set_exception(error)
 
@@ -48,10 +50,10 @@ class Lanes:
             if kind is None:
                 _wait(self._lanes)
         except BaseException:
-            children.stop_all()
+            self._children.stop()
             raise
         if kind is not None:
-            children.stop_all()
+            self._children.stop()
 
 
 def each(work: Callable[[_A], _T], items: Iterable[_A], at_once: int) -> list[_T]:

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from spacerun import ladder, pipeline
+from spacerun import ladder, pipeline, postmortem
 from spacerun.app import registry
-from spacerun.app.log import last_lines
-from spacerun.diagnosis import explain
+from spacerun.app.detach import launch_detached
 from spacerun.errors import AppCrashedError, PackagesError, ProbeError, SpacerunError
 from spacerun.ladder import Attempt, Choice, Limits, Memory
 from spacerun.report import located_data, prepared_data
-from spacerun.stages import fitting, needing, preparing, starting
+from spacerun.stages import containing, fitting, needing, preparing, starting
 from spacerun.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from spacerun.app.spec import AppRecord, AppSpec
     from spacerun.diagnosis import Finding
     from spacerun.progress import StageClock
     from spacerun.stages import Located, Options, Prepared, Ready
 
-_LOG_LINES: Final = 200
+_LIKE_HUB: Final = (
+    "Gradio makes no public link where it believes to be on Hugging Face (--like-hub); spacerun tries to make one."
+)
 _EXPLAINED: Final = (PackagesError, AppCrashedError, ProbeError)
 
 
@@ -39,13 +40,54 @@ def launch(options: Options, clock: StageClock, start: Callable[[Prepared, Ready
         SpacerunError: The last attempt failed; its hint says why, as far as that is known.
     """
     registry.reap_orphans()
+    if options.like_hub and options.share:
+        clock.progress.warn(_LIKE_HUB)
     located = pipeline.locate(options, clock)
+    containing.require(located)
+    containing.tell_folders(located, clock)
     options = needing.require(located, options, clock)
     fitting.require(located, options, clock)
     preparing.provide_system_packages(located, options, clock)
     climb = _Climb(options, clock, located)
     while not climb.attempt(start):
         pass
+
+
+@dataclass(frozen=True)
+class Launched:
+    """An app that answers, under a supervisor of its own, and what it was made from."""
+
+    prepared: Prepared
+    record: AppRecord
+
+
+def launch_supervised(
+    options: Options, clock: StageClock, *, tied: bool = False, on_line: Callable[[str], None] = lambda _: None
+) -> Launched:
+    """Launch a Space under a supervisor process of its own, and return once it answers.
+
+    Args:
+        options: What the user asked for.
+        clock: As for `launch`.
+        tied: Whether the app ends when this process ends, however it does; else it outlives it.
+        on_line: Called with each line of the app's log until it answers, made printable.
+
+    Raises:
+        SpacerunError: As `launch`.
+    """
+    launched: list[Launched] = []
+
+    def start(prepared: Prepared, ready: Ready, worked: Callable[[], None]) -> None:
+        with clock.stage("start", "starting the app") as stage:
+            record = launch_detached(
+                ready.spec, ready.variables, tied=tied, on_line=on_line, on_warning=clock.progress.warn
+            )
+            stage.text = f"it answers at {record.url}"
+        worked()
+        launched.append(Launched(prepared, record))
+
+    launch(options, clock, start)
+    return launched[0]
 
 
 class _Climb:
@@ -93,11 +135,11 @@ class _Climb:
             if not isinstance(error, _EXPLAINED):
                 raise
             self.clock.progress.finish(error.stage or "start", "", 0.0)
-            findings = explain(_log(error), error)
+            findings = postmortem.findings(error)
             self.attempts.append(self._attempt(error, findings))
             following = None if ready and _is_over(ready) else self._following()
             if following is None:
-                raise _explained(self.attempts) from None
+                raise _explained(self.attempts, ready.spec if ready else None) from None
             self.clock.progress.warn(_told(error, findings, ladder.describe(*following[1:])))
             self.located = following[0]
             return False
@@ -132,15 +174,10 @@ class _Climb:
         return ladder.recall(self.asked.name, self.asked.checkout.commit).choice
 
 
-def _log(error: SpacerunError) -> list[str]:
-    log = error.data.get("log")
-    return last_lines(Path(log), _LOG_LINES) if isinstance(log, str) else []
-
-
 def _is_over(ready: Ready) -> bool:
     """Whether the app had answered, or was stopped on request: then its end is no failure to start."""
     record = registry.load(ready.spec.id)
-    return bool(record and record.url) or registry.stop_requested(ready.spec.id)
+    return bool(record and (record.url or record.restarts)) or registry.stop_requested(ready.spec.id)
 
 
 def _told(error: SpacerunError, findings: tuple[Finding, ...], following: str) -> str:
@@ -149,18 +186,12 @@ def _told(error: SpacerunError, findings: tuple[Finding, ...], following: str) -
     return f"{what}: {cause}. Trying {following}."
 
 
-def _explained(attempts: Sequence[Attempt]) -> SpacerunError:
+def _explained(attempts: Sequence[Attempt], spec: AppSpec | None) -> SpacerunError:
     """The failure to show, with what is known about it: the last, unless that was only a package that cannot be had."""
     shown = attempts[-2] if ladder.added_in_vain(attempts) else attempts[-1]
     error, findings = shown.error, shown.findings
     assert error is not None  # noqa: S101 - narrows the type: all of them failed
-    if findings:
-        first = findings[0]
-        error.message = f"{error.message.rstrip('.')}: {first.cause}."
-        error.hint = "\n".join(filter(None, [f"What helps: {first.remedy} ({first.source})", error.hint]))
-    error.data = {
-        **error.data,
-        "diagnosis": [finding.to_json() for finding in findings],
-        "attempts": [attempt.to_json() for attempt in attempts],
-    }
+    if "diagnosis" not in error.data:  # an app that had answered was explained when it crashed
+        postmortem.annotate(error, findings, spec)
+    error.data = {**error.data, "attempts": [attempt.to_json() for attempt in attempts]}
     return error

@@ -36,9 +36,19 @@ class Home:
         return self.cache / "environments"
 
     @property
+    def builds(self) -> Path:
+        """Built files of static Spaces, named by the hash of what they were built from."""
+        return self.cache / "builds"
+
+    @property
     def lfs(self) -> Path:
         """Git LFS objects, shared between all working trees."""
         return self.cache / "lfs"
+
+    @property
+    def tunnel(self) -> Path:
+        """The program that makes share links."""
+        return self.cache / "tunnel"
 
     @property
     def logs(self) -> Path:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from spacerun import editing
+from spacerun import sdks
 from spacerun.environment.as_of import parse_as_of
 from spacerun.environment.bytecode import warm
 from spacerun.lanes import Lanes
 from spacerun.space.git import scrub_git_environment
-from spacerun.stages import Prepared, locating, preparing
-from spacerun.text import one_line
+from spacerun.stages import Prepared, locating, preparing, starting
 
 if TYPE_CHECKING:
     from spacerun.progress import StageClock
@@ -31,17 +30,20 @@ def locate(options: Options, clock: StageClock) -> Located:
 
 def prepare(located: Located, options: Options, clock: StageClock) -> Prepared:
     """Everything up to the start. The environment is made while the large files stream in."""
+    sdk = sdks.of(located.card.runner)
+    environment = None
     with Lanes() as lanes:
         if located.found and not preparing.has_large_files(located.checkout):
             lanes.run(lambda: preparing.fetch_large_files(located, options, clock))
-        making = lanes.run(lambda: preparing.make_environment(located, options, clock))
-        # What Gradio imports is compiled as long as large files still stream in.
-        warming = lanes.run(lambda: warm(making.result()[1]))
-    located, environment = making.result()
-    warming.result().stop()
-    if options.lock:
+        if sdk.wants_python:
+            making = lanes.run(lambda: preparing.make_environment(located, options, clock))
+            # What Gradio imports is compiled as long as large files still stream in.
+            warming = lanes.run(lambda: warm(making.result()[1]))
+    if sdk.wants_python:
+        located, environment = making.result()
+        warming.result().stop()
+    if options.lock and environment:
         preparing.export_lock(located, environment, options.lock)
-    with clock.stage("rewrite", "editing the launch call") as stage:
-        source = editing.apply(located.checkout, located.source, environment.python)
-        stage.text = "; ".join(one_line(f"{r.file}:{r.line} {r.after} ({r.how})") for r in source.rewrites)
-    return Prepared(located, environment, source)
+    source = preparing.edit(located, environment, clock) if environment else located.source
+    built = sdk.build(starting.site(located, environment, options), clock)
+    return Prepared(located, environment, source, built)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from spacerun import sdks
 from spacerun.environment.lock_writing import lock_text
 from spacerun.environment.python import find_python
 from spacerun.environment.resolve import Resolution, ResolvedPackage, resolve
@@ -19,8 +20,8 @@ from spacerun.pipeline import locate
 from spacerun.report import located_data
 from spacerun.source.patch import unified_diff
 from spacerun.space.lfs import still_pointers
-from spacerun.stages import needing
-from spacerun.stages.preparing import export_lock, fitted, revisions
+from spacerun.stages import containing, needing
+from spacerun.stages.preparing import export_lock, fitted, revisions, system_packages
 from spacerun.text import one_line
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ class Planned:
     Attributes:
         located: The Space, its card, its launch calls.
         packages: What would be installed, or is already.
+        build: Commands of the Space that would be run to build it.
+        container: What image would be made and run, for a Space that runs in a container.
         system_packages: Debian packages that `packages.txt` names, and which of them are missing.
         large_file_bytes: Bytes of large files still to be fetched.
         model_bytes: Bytes of the models that the app surely loads, and that are not in the download cache.
@@ -63,6 +66,8 @@ class Planned:
 
     located: Located
     packages: Resolution
+    build: tuple[str, ...]
+    container: dict[str, Any] | None
     system_packages: SystemPackages
     large_file_bytes: int
     model_bytes: int
@@ -86,6 +91,8 @@ class Planned:
                 {"name": p.name, "version": p.version, "size_bytes": p.size_bytes} for p in self.packages.packages
             ],
             "known_after_install": list(self.packages.unknown),
+            "build": list(self.build),
+            "container": self.container,
             "system_packages": list(self.system_packages.names),
             "missing_system_packages": list(self.system_packages.missing or ()),
             "decisions": list(self.located.environment_plan.notes),
@@ -120,7 +127,9 @@ def plan(
     return Planned(
         located=located,
         packages=packages,
-        system_packages=read_system_packages(located.checkout.directory),
+        build=sdks.of(located.card.runner).steps(located.card),
+        container=containing.planned(located, options),
+        system_packages=system_packages(located),
         large_file_bytes=sum(pointer.size for pointer in still_pointers(located.checkout)),
         model_bytes=needing.missing_bytes(located),
         diff="".join(map(unified_diff, located.source.edits)),
@@ -130,6 +139,8 @@ def plan(
 
 def _packages(located: Located, clock: StageClock, *, build: bool, offline: bool) -> Resolution:
     """The packages of the environment that is there already, else what uv resolves without installing."""
+    if located.environment_plan.empty:
+        return Resolution((), (), 0, split=False)
     made = load(located.environment_plan.key)
     if made:
         installed = tuple(ResolvedPackage(name, version, 0, None, None) for name, version in made.packages)

@@ -7,6 +7,8 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
+from spacerun.text import one_line
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -52,8 +54,8 @@ class SilentProgress:
         """Ignore it."""
 
     def warn(self, text: str) -> None:
-        """Keep it."""
-        self.warnings.append(text)
+        """Keep it, as it would be shown."""
+        self.warnings.append(one_line(text, 2000))
 
 
 class StageClock:

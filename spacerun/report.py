@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from spacerun.app.registry import hook_folder
+from spacerun.app.ways import ways_in
 from spacerun.source.hook_files import read_launched
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def located_data(located: Located) -> dict[str, Any]:
         "sdk": located.card.sdk,
         "sdk_version": located.card.sdk_version,
         "directory": str(checkout.directory),
-        "python": plan.python,
+        "python": plan.python or None,
         "python_why": plan.python_why,
         "torch": _torch(plan.torch),
         "as_of": plan.as_of.date,
@@ -64,9 +65,9 @@ def prepared_data(prepared: Prepared) -> dict[str, Any]:
     """What is known before the app starts."""
     environment = prepared.environment
     return located_data(prepared.located) | {
-        "environment": str(environment.directory),
-        "python": environment.python_version,
-        "packages": [{"name": name, "version": version} for name, version in environment.packages],
+        "environment": str(environment.directory) if environment else None,
+        "python": environment.python_version if environment else None,
+        "packages": [{"name": n, "version": version} for n, version in environment.packages] if environment else [],
         "rewrites": [asdict(rewrite) for rewrite in prepared.source.rewrites],
     }
 
@@ -77,6 +78,8 @@ def launch_data(prepared: Prepared, record: AppRecord, stages: dict[str, float])
         "id": record.id,
         "url": record.url,
         "share_url": record.share_url,
+        "reach": record.reach,
+        "ways_in": [way.to_json() for way in ways_in(record.url)] if record.url and not record.share_url else [],
         "pid": record.pid,
         "port": record.port,
         "log": record.log,

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from spacerun import editing
 from spacerun.app import registry
+from spacerun.containers import store as images
+from spacerun.containers.folders import data_folder
 from spacerun.environment.store import list_environments, remove_environment
 from spacerun.errors import NotFoundError, RefusedError
 from spacerun.paths import home, locked, read_json, tree_bytes
@@ -19,9 +21,10 @@ from spacerun.space.update import changes
 from spacerun.text import one_line
 
 if TYPE_CHECKING:
+    from spacerun.containers.store import Image
     from spacerun.environment.store import EnvironmentInfo
 
-Kind = Literal["tree", "environment", "objects"]
+Kind = Literal["tree", "environment", "build", "image", "objects"]
 
 
 @dataclass(frozen=True)
@@ -29,8 +32,9 @@ class Item:
     """Something that takes disk.
 
     Attributes:
-        kind: A working tree, an environment, or what several trees share (repositories and LFS objects).
-        name: `owner/name@commit`, an environment's key, or what is shared.
+        kind: A working tree, an environment, the built files of a static Space, an engine's image, or what several
+            trees share (repositories and LFS objects).
+        name: `owner/name@commit`, the key of an environment or a build, an image's name, or what is shared.
         directory: Where it lies.
         size_bytes: Disk that its removal gives back.
         last_used: When it was last used, ISO 8601 UTC.
@@ -51,6 +55,8 @@ def items() -> list[Item]:
     used_directories = {record.directory for record in running if registry.alive(record)}
     found = [_tree_item(space, tree, used_directories) for space, tree in _trees()]
     found += [_environment_item(info) for info in list_environments()]
+    found += [_build_item(folder) for folder in sorted(home().builds.glob("*"))]
+    found += [_image_item(image) for image in images.images()]
     if home().lfs.is_dir():
         found.append(
             Item("objects", "Git LFS objects", str(home().lfs), tree_bytes(home().lfs), _used(home().lfs), in_use=False)
@@ -59,18 +65,18 @@ def items() -> list[Item]:
 
 
 def remove(space: str, *, force: bool) -> tuple[list[Item], int]:
-    """Remove all working trees of `space` (`owner/name`), its repository, and the objects only it uses.
+    """Remove all working trees and images of `space` (`owner/name`), its repository, and the objects only it uses.
 
     Args:
         space: `owner/name`.
         force: Remove changed files as well.
 
     Returns:
-        The trees removed, and the bytes given back.
+        What was removed, and the bytes given back.
 
     Raises:
         NotFoundError: Nothing of it is on this disk.
-        RefusedError: An app runs from it, or a file in it was changed.
+        RefusedError: An app runs from it, or a file in it was changed, or its app keeps something in `/data`.
     """
     owner, _, name = space.partition("/")
     if not (is_valid_name(owner) and is_valid_name(name)) or not space_folder(space).is_dir():
@@ -82,16 +88,21 @@ def remove(space: str, *, force: bool) -> tuple[list[Item], int]:
             raise RefusedError(f"An app runs from {busy.name}.", hint=f"Stop it first: spacerun stop {space}")
         if not force:
             _refuse_changed(space, mine)
+            _refuse_kept(space)
         freed = tree_bytes(space_folder(space))
         # What marks trees as complete goes first, so that a kill in between leaves nothing that looks whole.
         for marker in (space_folder(space) / "trees").glob("*.json"):
             marker.unlink()
         shutil.rmtree(space_folder(space))
+    for image in images.images():
+        if image.space == space and images.remove(image):
+            mine.append(_image_item(image))
+            freed += image.size_bytes
     return mine, freed + _drop_unused_objects()
 
 
 def prune(*, everything: bool) -> tuple[list[Item], int]:
-    """Remove environments that no running app uses and large-file objects that no tree needs.
+    """Remove environments, builds and images that no running app uses and large-file objects that no tree needs.
 
     Args:
         everything: Also trees in which nothing was changed and from which no app runs.
@@ -103,6 +114,11 @@ def prune(*, everything: bool) -> tuple[list[Item], int]:
     for item in items():
         if item.kind == "environment" and not item.in_use:
             remove_environment(item.name)
+            removed.append(item)
+        elif item.kind == "build" and not item.in_use:
+            _remove_build(item)
+            removed.append(item)
+        elif item.kind == "image" and not item.in_use and _remove_image(item):
             removed.append(item)
         elif item.kind == "tree" and everything and not item.in_use and not _changed(item):
             _remove_tree(item)
@@ -125,13 +141,40 @@ def _tree_item(space: str, tree: Path, used: set[str]) -> Item:
 
 def _environment_item(info: EnvironmentInfo) -> Item:
     last_used = _iso(info.last_used)
-    return Item("environment", info.key, str(info.directory), info.size_bytes, last_used, _environment_in_use(info))
+    return Item("environment", info.key, str(info.directory), info.size_bytes, last_used, _is_used(info.directory))
 
 
-def _environment_in_use(info: EnvironmentInfo) -> bool:
+def _build_item(folder: Path) -> Item:
+    return Item("build", folder.name, str(folder), tree_bytes(folder), _used(folder), _is_used(folder))
+
+
+def _remove_build(item: Item) -> None:
+    with locked(f"build-{item.name}"):
+        # What marks it as complete goes first, so that a kill in between leaves nothing that looks whole.
+        (Path(item.directory) / "build.json").unlink(missing_ok=True)
+        shutil.rmtree(item.directory, ignore_errors=True)
+
+
+def _image_item(image: Image) -> Item:
+    used = datetime.fromtimestamp(image.last_used, timezone.utc)
+    return Item("image", image.name, image.engine, image.size_bytes, _iso(used), _image_in_use(image))
+
+
+def _image_in_use(image: Image) -> bool:
+    specs = (registry.load_spec(record.id) for record in registry.records(active=True))
+    return any(spec and spec.container and image.name in spec.command for spec in specs)
+
+
+def _remove_image(item: Item) -> bool:
+    """Remove an image; False where its engine refuses, as it does while a container of somebody else's uses it."""
+    return any(image.name == item.name and images.remove(image) for image in images.images())
+
+
+def _is_used(directory: Path) -> bool:
+    """Whether a running app was started by a file in `directory`, or for one."""
     import psutil
 
-    prefix = f"{info.directory}/"
+    prefix = f"{directory}/"
     for record in registry.records(active=True):
         if registry.alive(record):
             try:
@@ -150,6 +193,15 @@ def _refuse_changed(space: str, mine: list[Item]) -> None:
                 f"{len(paths)} files in {item.directory} are not as upstream, for example {one_line(paths[0])}.",
                 hint=f"See them: git -C {item.directory} status ; remove them too: spacerun remove {space} --force",
             )
+
+
+def _refuse_kept(space: str) -> None:
+    folder = data_folder(space, in_clone=True)
+    if folder.is_dir() and any(folder.iterdir()):
+        raise RefusedError(
+            f"The app of {space} keeps files in {folder}, which is its /data.",
+            hint=f"Copy what you want to keep, then: spacerun remove {space} --force",
+        )
 
 
 def _changed(item: Item) -> tuple[str, ...]:

@@ -14,6 +14,9 @@ _UNDECODABLE = re.compile("[\ud800-\udfff]")
 _TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{8,}\b")
 _SECRET = re.compile(r"TOKEN|SECRET|PASSW|CREDENTIAL|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY", re.IGNORECASE)
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([KkMGT])?(i?B|b)?")
+_NUMBER = r"([0-9]+(?:\.[0-9]+)?)"
+_DURATION = re.compile(rf"(?:{_NUMBER}d)?(?:{_NUMBER}h)?(?:{_NUMBER}m)?(?:{_NUMBER}s)?")
+_UNITS = (86400, 3600, 60, 1)
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
 
 
@@ -50,6 +53,30 @@ def parse_size(text: str) -> int:
     power = " kmgt".index((match[2] or "g").lower())
     unit = 1000 if match[3] == "B" else 1024
     return round(float(match[1]) * float(unit) ** power)
+
+
+def duration(seconds: float) -> str:
+    """A time span for people, by its largest units: `90 s`, `30 min`, `2 h`, `1 h 30 min`."""
+    minutes, rest = divmod(round(seconds, 1), 60)
+    if minutes < 2 and (rest or not minutes):  # noqa: PLR2004 - 90 s is said so
+        return f"{seconds:g} s"
+    hours, minutes = divmod(int(minutes), 60)
+    days, hours = divmod(hours, 24)
+    parts = ((days, "d"), (hours, "h"), (minutes, "min"), (int(rest), "s"))
+    return " ".join(f"{count} {unit}" for count, unit in parts if count)
+
+
+def parse_duration(text: str) -> float:
+    """Seconds that `90s`, `30m`, `2h`, `1d` or `1h30m` mean.
+
+    Raises:
+        ValueError: `text` is no such time span, or nothing.
+    """
+    match = _DURATION.fullmatch(text.strip())
+    seconds = sum(float(part or 0) * unit for part, unit in zip(match.groups(), _UNITS, strict=True)) if match else 0.0
+    if not seconds:
+        raise ValueError(text)
+    return seconds
 
 
 def names_secret(variable: str) -> bool:

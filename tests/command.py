@@ -72,10 +72,12 @@ class Command:
     Attributes:
         home: `SPACERUN_HOME`.
         variables: Variables to add to its environment.
+        program: What is run.
     """
 
     home: Path
     variables: dict[str, str] = field(default_factory=dict)
+    program: tuple[str, ...] = (str(SCRIPT),)
 
     def environment(self, more: Mapping[str, str] | None = None) -> dict[str, str]:
         """The environment of the script."""
@@ -85,7 +87,7 @@ class Command:
     def run(self, *arguments: str, cwd: Path | None = None, timeout: float = 240, **variables: str) -> Done:
         """Run it to its end."""
         done = subprocess.run(
-            [SCRIPT, *arguments],
+            [*self.program, *arguments],
             cwd=cwd,
             env=self.environment(variables),
             capture_output=True,
@@ -102,7 +104,7 @@ class Command:
         err = self.home.parent / f"launch-{marker}.err"
         with err.open("wb") as stream:
             process = subprocess.Popen(
-                [SCRIPT, "launch", *arguments, "--json", "--env", f"LAUNCH_MARKER={marker}"],
+                [*self.program, "launch", *arguments, "--json", "--env", f"LAUNCH_MARKER={marker}"],
                 cwd=cwd,
                 env=self.environment(variables),
                 stdin=subprocess.DEVNULL,

@@ -167,9 +167,9 @@ def test_python_that_is_not_to_be_had(hub: Hub, hub_command: Command) -> None:
     expect(launch(hub_command, "owner/python", UV_PYTHON_DOWNLOADS="never"), 13, "prerequisite", "environment", "3.99")
 
 
-def test_another_sdk_is_named(hub: Hub, hub_command: Command) -> None:
-    hub.publish("owner/docker", {"README.md": b"---\nsdk: docker\n---\n", "Dockerfile": b"FROM scratch\n"})
-    expect(launch(hub_command, "owner/docker"), 2, "usage", "source", "docker")
+def test_a_docker_space_without_a_dockerfile(hub: Hub, hub_command: Command) -> None:
+    hub.publish("owner/docker", {"README.md": b"---\nsdk: docker\n---\n", "app.py": b"x = 1\n"})
+    expect(launch(hub_command, "owner/docker"), 3, "not_found", "source", "Dockerfile")
 
 
 def test_hub_that_answers_html(hub: Hub, hub_command: Command) -> None:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from spacerun import doctor, paths
-from spacerun.doctor import containers, machine, tools
+from spacerun.containers import engine
+from spacerun.doctor import machine, tools
 from spacerun.errors import PrerequisiteError
 from tests import fake_nvml
 from tests.command import Command
@@ -207,7 +208,7 @@ def test_an_engine_that_imports_but_cannot_run_does_not_count(made_up: Machine) 
 @pytest.mark.parametrize("name", ["x86_64", "aarch64"])
 def test_the_program_in_the_container_is_sound(name: str, tmp_path: Path) -> None:
     program = tmp_path / "exit"
-    program.write_bytes(containers.exit_program(name))
+    program.write_bytes(engine.exit_program(name))
     program.chmod(0o755)
     assert program.stat().st_size < 150
     if platform.system() == "Linux" and platform.machine() == name:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
+from spacerun.space.git import git_variables_lent, scrub_git_environment
 
 if TYPE_CHECKING:
     from tests.command import Command
@@ -95,3 +98,13 @@ def test_every_command_leaves_the_repository_of_the_caller_byte_identical(
     ):
         hub_command.run(*arguments, cwd=dirty, **variables)
         unharmed()
+
+
+def test_the_variables_come_back_to_a_program_that_uses_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_PAGER", "cat")
+    with git_variables_lent():
+        with git_variables_lent():  # as in another thread
+            scrub_git_environment()
+            assert "GIT_PAGER" not in os.environ
+        assert "GIT_PAGER" not in os.environ
+    assert os.environ["GIT_PAGER"] == "cat"

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 import pytest
@@ -17,6 +18,9 @@ from spacerun import children
 from spacerun.errors import FetchError
 from spacerun.lanes import Lanes, each
 from spacerun.progress import SilentProgress, StageClock
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 ROOT = Path(__file__).parents[1]
 
@@ -89,6 +93,49 @@ def test_a_failure_in_the_block_itself_stops_the_children() -> None:
     with pytest.raises(ValueError, match="mine"):
         run()
     wait_until_dead(*started)
+
+
+def test_a_failure_is_none_of_the_business_of_other_lanes() -> None:
+    started: list[subprocess.Popen[bytes]] = []
+
+    def sleep() -> None:
+        with children.child(["sleep", "60"]) as process:
+            started.append(process)
+            process.wait()
+
+    def fail() -> None:
+        with Lanes() as others:
+            others.run(lambda: 1 / 0)
+
+    with Lanes() as lanes:
+        lanes.run(sleep)
+        while not started:
+            time.sleep(0.01)
+        with pytest.raises(ZeroDivisionError):
+            fail()
+        assert started[0].poll() is None
+        children.kill(started[0])
+
+
+def test_lanes_that_were_stopped_start_nothing_more() -> None:
+    stopped = threading.Event()
+    inner: list[Future[object]] = []
+
+    def work() -> None:
+        with Lanes() as within:
+            inner.append(within.run(lambda: stopped.wait(5) and children.start(["sleep", "60"])))
+
+    def run() -> None:
+        with Lanes() as lanes:
+            lanes.run(work)
+            while not inner:
+                time.sleep(0.01)
+            raise ValueError("mine")
+
+    with pytest.raises(ValueError, match="mine"):
+        run()
+    stopped.set()
+    assert isinstance(inner[0].exception(5), children.StoppedError)
 
 
 INTERRUPTED = """

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import subprocess
 import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
 from spacerun import errors
 from spacerun.app import ports, registry
 from spacerun.app.log import follow
 from spacerun.errors import SpacerunError
-from spacerun.paths import read_json, write_json
+from spacerun.paths import read_json
 from spacerun.text import printable
 
 if TYPE_CHECKING:
@@ -21,14 +23,15 @@ if TYPE_CHECKING:
 
     from spacerun.app.spec import AppRecord, AppSpec
 
-SPEC, RESULT, LOG = "spec.json", "result.json", "supervisor.log"
-"""Files in the run folder: what to start; how that went; what the supervisor itself has to say."""
+RESULT, LOG = "result.json", "supervisor.log"
+"""Files in the run folder: how the start went; what the supervisor itself has to say."""
 
 
 def launch_detached(
     spec: AppSpec,
     environment: Mapping[str, str],
     *,
+    tied: bool = False,
     on_line: Callable[[str], None] = lambda _: None,
     on_warning: Callable[[str], None] = lambda _: None,
 ) -> AppRecord:
@@ -37,6 +40,7 @@ def launch_detached(
     Args:
         spec: What to start.
         environment: All environment variables of the app; they go through a pipe and never touch the disk.
+        tied: Whether the supervisor ends the app when this process ends, however it does; else the app outlives it.
         on_line: Called with each line of the app's log until it answers, made printable.
         on_warning: Called with each warning of the supervisor.
 
@@ -48,10 +52,10 @@ def launch_detached(
     run.mkdir(parents=True, exist_ok=True, mode=0o700)
     (run / RESULT).unlink(missing_ok=True)
     (run / "app.log").touch()
-    write_json(run / SPEC, spec.to_json(), mode=0o600)
+    registry.save_spec(spec)
     with (run / LOG).open("wb") as log:
         supervisor = subprocess.Popen(
-            [sys.executable, "-m", "spacerun.app.supervisor", str(run)],
+            [sys.executable, "-m", "spacerun.app.supervisor", str(run), *([str(os.getpid())] if tied else [])],
             cwd=run,
             stdin=subprocess.PIPE,
             stdout=log,
@@ -80,6 +84,8 @@ def launch_detached(
         supervisor.wait()
         raise error_from_json(result["error"])
     assert record is not None  # noqa: S101 - narrows the type: seen above
+    # Collects its exit status: in a program that runs on, it would else stay a zombie.
+    threading.Thread(target=supervisor.wait, name="supervisor", daemon=True).start()
     return record
 
 

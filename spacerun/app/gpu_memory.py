@@ -54,6 +54,8 @@ class GpuMemoryWatch:
             if meter is None:
                 return
             ledger.tidy()
+            earlier = ledger.of(self._spec.id)
+            self._written = earlier.peak_bytes if earlier else 0  # in a life before
             before, samples = meter.used(), 0
             while not self._done.wait(_OFTEN_SECONDS if samples < _OFTEN_FOR else _SELDOM_SECONDS):
                 samples += 1

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
+import sys
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 _BODY_BYTES = 16 * 2**20  # the /config of a big app is about 1 MB
 _REDIRECTS = 5
+
+ASKER = "127.115.112.114"
+"""The address on this machine that requests to 127.0.0.1 come from, so that they are not taken for a user's."""
+
+
+_plain: set[int] = set()
+"""Ports of this machine that answer to no source but 127.0.0.1."""
 
 
 @dataclass(frozen=True)
@@ -41,11 +51,14 @@ def ask(host: str, port: int, path: str = "/", *, post: object = None, seconds: 
         The reply, or None where there was none in time or it was not HTTP.
     """
     for _ in range(_REDIRECTS):
-        connection = http.client.HTTPConnection(host, port, timeout=seconds)
         headers = {"User-Agent": "spacerun", "Accept": "*/*"}
         content = None
         if post is not None:
             content, headers["Content-Type"] = json.dumps(post), "application/json"
+        try:
+            connection = _connected(host, port, seconds)
+        except OSError:
+            return None
         try:
             connection.request("GET" if post is None else "POST", path, content, headers)
             response = connection.getresponse()
@@ -66,9 +79,44 @@ def ask(host: str, port: int, path: str = "/", *, post: object = None, seconds: 
     return reply
 
 
+def _connected(host: str, port: int, seconds: float) -> http.client.HTTPConnection:
+    """A connection from `ASKER`; where a port leads on to a container, an answer may find back to 127.0.0.1 only.
+
+    So it is with podman as root on CNI: its plug-in masquerades that one source (containernetworking/plugins,
+    `portmap`, `-s 127.0.0.1/32 … SETMARK`).
+    """
+    if host == "127.0.0.1" and port not in _plain and _has_asker():
+        connection = http.client.HTTPConnection(host, port, timeout=seconds, source_address=(ASKER, 0))
+        try:
+            connection.connect()
+        except ConnectionRefusedError:
+            raise
+        except OSError:
+            _plain.add(port)
+        else:
+            return connection
+    connection = http.client.HTTPConnection(host, port, timeout=seconds)
+    connection.connect()
+    return connection
+
+
 def url_of(host: str, port: int) -> str:
     """The URL of `host` and `port`."""
     return f"http://{_bracketed(host)}:{port}"
+
+
+@lru_cache(maxsize=1)
+def _has_asker() -> bool:
+    """Whether connections from `ASKER` work: to Linux all of 127.0.0.0/8 is this machine, to a sandbox maybe not."""
+    if sys.platform != "linux":
+        return False
+    try:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            address = ("127.0.0.1", server.getsockname()[1])
+            socket.create_connection(address, timeout=1.0, source_address=(ASKER, 0)).close()
+    except OSError:
+        return False
+    return True
 
 
 def _bracketed(host: str) -> str:

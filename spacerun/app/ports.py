@@ -15,15 +15,17 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 DEFAULT_PORT = 7860  # Gradio's, and the one that Hugging Face expects
+LOCALHOST = "127.0.0.1"
 _LAST_PORT = 65535
 
 
-def allocate_port(host: str, asked: int | None) -> int:
+def allocate_port(host: str, asked: int | None, *, again: bool = False) -> int:
     """A port of `host` that an app can bind, kept for this process until `release_port` or its end.
 
     Args:
         host: Address or name to bind.
         asked: The port that the user wants; default: 7860, else the next that is free.
+        again: Whether the same app may have had it a moment ago: what is left of its connections does not matter.
 
     Raises:
         UsageError: The port asked for is taken or forbidden, `host` is not this machine's, or nothing is free.
@@ -35,7 +37,7 @@ def allocate_port(host: str, asked: int | None) -> int:
     with locked("ports", folder=machine_folder()):
         taken = _reservations()
         for port in range(DEFAULT_PORT, _LAST_PORT + 1) if asked is None else (asked,):
-            if str(port) not in taken and _can_bind(host, port):
+            if str(port) not in taken and _can_bind(host, port, reuse=again):
                 write_json(_file(), {**taken, str(port): [os.getpid(), processes.created(os.getpid())]})
                 return port
     if asked is None:
@@ -71,8 +73,8 @@ def _reservations() -> dict[str, list[float]]:
     return {port: holder for port, holder in {**noted, **taken}.items() if processes.is_same(int(holder[0]), holder[1])}
 
 
-def _can_bind(host: str, port: int) -> bool:
-    """Whether a plain bind succeeds, without SO_REUSEADDR: Gradio 3 refuses even a port in TIME_WAIT."""
+def _can_bind(host: str, port: int, *, reuse: bool) -> bool:
+    """Whether a bind succeeds; a plain one, without SO_REUSEADDR, as Gradio 3 refuses even a port in TIME_WAIT."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -80,6 +82,8 @@ def _can_bind(host: str, port: int) -> bool:
     except OSError as error:
         raise UsageError(f"{one_line(host)!r} is not an address of this machine.", hint="--host 127.0.0.1") from error
     with socket.socket(family, kind, protocol) as probe:
+        if reuse:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(address)
         except PermissionError as error:

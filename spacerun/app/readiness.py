@@ -1,4 +1,4 @@
-"""When an app answers: HTTP 200 on `/` from a port of its own processes, and for Gradio a sound API.
+"""When an app answers: HTTP 200 on `/` from a port of its own processes, and what its SDK asks beyond that.
 
 A log line proves nothing: three known ways in which packages drift apart leave a process that printed its URL and
 serves errors. Another program may hold port 7860. And the app may listen elsewhere than it was asked to.
@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from spacerun.app import http
+from spacerun import sdks
+from spacerun.app import contained, http
+from spacerun.app.answer import Listener
 from spacerun.errors import AppTimeoutError, ProbeError
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     import psutil
 
+    from spacerun.app.answer import Answer
     from spacerun.app.log import AppLog
     from spacerun.app.spec import AppSpec
 
@@ -27,46 +29,6 @@ _SETTLE_SECONDS = 0.5  # what the log gets within this time after our own reques
 _OTHER_PORT_SECONDS = 3.0  # another port than asked counts once it answered this long: the asked one may be next
 _ERROR_PAGE_SECONDS = 30.0
 _GROWTH_SECONDS = 10.0  # how often the watched folders are measured
-_SOUND, _BROKEN, _UNKNOWN = "sound", "broken", "unknown"
-
-
-@dataclass(frozen=True)
-class Listener:
-    """A listening socket of the app, and the address it is bound to."""
-
-    bound: str
-    port: int
-    pid: int
-
-    @property
-    def host(self) -> str:
-        """The address at which this machine reaches it."""
-        if self.bound == "::":
-            return "::1" if self._shares_port() else "127.0.0.1"
-        return "127.0.0.1" if self.bound == "0.0.0.0" else self.bound.removeprefix("::ffff:")  # noqa: S104
-
-    def _shares_port(self) -> bool:
-        """Whether, beside this socket of IPv6, another one of IPv4 listens on the same port: not the app's, perhaps."""
-        import psutil
-
-        try:
-            sockets = psutil.net_connections("tcp4")
-        except (psutil.Error, OSError):
-            return True  # macOS does not tell
-        return any(s.status == psutil.CONN_LISTEN and s.laddr and s.laddr.port == self.port for s in sockets)
-
-
-@dataclass(frozen=True)
-class Answer:
-    """Where an app answers, and whether Gradio does."""
-
-    listener: Listener
-    gradio: bool
-
-    @property
-    def url(self) -> str:
-        """The local URL."""
-        return http.url_of(self.listener.host, self.listener.port)
 
 
 def listeners(processes: Iterable[psutil.Process]) -> list[Listener]:
@@ -83,6 +45,11 @@ def listeners(processes: Iterable[psutil.Process]) -> list[Listener]:
             continue
         found |= {Listener(socket.laddr[0], socket.laddr[1], process.pid) for socket in sockets}
     return sorted(found, key=lambda listener: (listener.port, listener.bound))
+
+
+def listeners_of(spec: AppSpec, members: Callable[[], list[psutil.Process]]) -> list[Listener]:
+    """Where the app `spec` listens, whose processes `members` lists."""
+    return contained.listeners(spec.container, listeners) if spec.container else listeners(members())
 
 
 def wait_until_answers(
@@ -104,18 +71,19 @@ def wait_until_answers(
         AppTimeoutError: It did not answer in `spec.timeout_seconds`, in which neither log nor watched folders grew.
         ProbeError: It answers, but not soundly.
     """
+    judge = sdks.of(spec.sdk).judge(spec)
     clock = _Clock(spec, log)
     error_page = _ErrorPage(log)
     other_since = time.monotonic()
     while True:
         check()
-        ports = sorted(listeners(members()), key=lambda listener: listener.port != spec.port)
+        ports = sorted(listeners_of(spec, members), key=lambda listener: listener.port != spec.port)
         statuses = _ask_each(ports, check)
         answering = next((listener for listener, status in statuses if status == 200), None)  # noqa: PLR2004
         if answering is None:
             other_since = time.monotonic()
         elif answering.port == spec.port or time.monotonic() - other_since >= _OTHER_PORT_SECONDS:
-            answer = _judge(spec, answering)
+            answer = judge(answering)
             if answer:
                 return answer
         if ports:
@@ -204,50 +172,6 @@ class _ErrorPage:
                 hint="Often packages have drifted apart since the Space was made. Its last lines:\n"
                 + "\n".join(self._log.tail(15)),
             )
-
-
-def _judge(spec: AppSpec, listener: Listener) -> Answer | None:
-    """What to make of a page that loads: an answer, or None where the API has not answered yet."""
-    if spec.sdk != "gradio":
-        return Answer(listener, gradio=False)
-    reply = http.ask(listener.host, listener.port, "/config")
-    if reply and reply.status == 401:  # noqa: PLR2004
-        return Answer(listener, gradio=True)  # behind a login
-    config = reply.json() if reply and reply.status == 200 else None  # noqa: PLR2004
-    if not isinstance(config, dict) or "version" not in config:
-        return Answer(listener, gradio=False)  # any server may serve a Gradio Space
-    if "dependencies" not in config:
-        return Answer(listener, gradio=True)  # Gradio 2 has no function index, and a call would run the Space's code
-    soundness = _api(listener, str(config.get("api_prefix") or ""))
-    if soundness == _BROKEN:
-        raise ProbeError(
-            f"The page loads, but its API is broken: Gradio {str(config['version']).strip()} refuses every call, "
-            "because newer packages than it was made for are installed.",
-            hint="Let the environment be made as of the Space's own date, or pin an older pydantic with --with.",
-        )
-    return Answer(listener, gradio=True) if soundness == _SOUND else None
-
-
-def _api(listener: Listener, prefix: str) -> str:
-    """Whether Gradio's API takes calls, from a call that names no existing function, so that no code of the Space runs.
-
-    The call leaves out `data`. A sound schema complains of that and nothing else, before a traceback would land in the
-    log (seen with 3.20 to 6.31); Gradio 3.20 with pydantic 2 misses fields that no client ever sent.
-    """
-    for path in (f"{prefix}/run/predict", f"{prefix}/api/predict/"):
-        reply = http.ask(listener.host, listener.port, path, post={"fn_index": 99_999_999}, seconds=10.0)
-        if reply is None:
-            return _UNKNOWN
-        if reply.status == 422:  # noqa: PLR2004
-            document = reply.json()
-            detail = document.get("detail") if isinstance(document, dict) else None
-            places = (
-                [item.get("loc") for item in detail if isinstance(item, dict)] if isinstance(detail, list) else None
-            )
-            return _SOUND if places == [["body", "data"]] else _BROKEN
-        if reply.status != 404:  # noqa: PLR2004
-            return _SOUND
-    return _SOUND
 
 
 def _timeout(spec: AppSpec, ports: list[Listener]) -> AppTimeoutError:

@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from spacerun.app import processes
-from spacerun.app.spec import AppRecord
+from spacerun.app.spec import AppRecord, AppSpec
+from spacerun.containers import control
 from spacerun.errors import NotFoundError, UsageError
 from spacerun.paths import home, read_json, write_json
 from spacerun.text import one_line
@@ -29,10 +30,15 @@ if TYPE_CHECKING:
 
     import psutil
 
+    from spacerun.containers.run import Container
+
 _KEPT = 20  # ended apps whose logs are kept
 _ABANDONED_SECONDS = 24 * 3600.0  # a run folder without a record: its launch was killed before the app was started
+STOPPED = "It was stopped on request."
+_LOST = "The process that looked after it ended unexpectedly, and what was left of it was ended."
 _STOP_SECONDS = 20.0  # in which a supervisor ends its app and itself
-_RECORD, _LOCK, _STOP, _DESCENDANTS = "app.json", "lock", "stop", "descendants.json"
+_RECORD, _SPEC, _LOCK, _DESCENDANTS = "app.json", "spec.json", "lock", "descendants.json"
+_STOP, _RESTART = "stop", "restart"  # what an app's supervisor is asked for
 
 
 def run_folder(app_id: str) -> Path:
@@ -65,6 +71,19 @@ def save(record: AppRecord) -> None:
 def load(app_id: str) -> AppRecord | None:
     """The record of app `app_id`, or None where there is none."""
     return AppRecord.from_json(read_json(run_folder(app_id) / _RECORD))
+
+
+def save_spec(spec: AppSpec) -> None:
+    """Write down how an app is started; its variables may be secret and are no part of that."""
+    write_json(run_folder(spec.id) / _SPEC, spec.to_json(), mode=0o600)
+
+
+def load_spec(app_id: str) -> AppSpec | None:
+    """How app `app_id` is started, or None where that is not known."""
+    try:
+        return AppSpec.from_json(read_json(run_folder(app_id) / _SPEC))
+    except (TypeError, KeyError):
+        return None
 
 
 def records(*, active: bool = False) -> list[AppRecord]:
@@ -134,6 +153,27 @@ def stop_requested(app_id: str) -> bool:
     return (run_folder(app_id) / _STOP).exists()
 
 
+def request_restart(app_id: str) -> None:
+    """Ask the supervisor of app `app_id` to end it and start it again."""
+    (run_folder(app_id) / _RESTART).touch()
+
+
+def restart_requested(app_id: str) -> bool:
+    """Whether somebody asked for app `app_id` to be started again, and that has not begun."""
+    return (run_folder(app_id) / _RESTART).exists()
+
+
+def forget_restart(app_id: str) -> None:
+    """Take note that the restart of app `app_id` begins."""
+    (run_folder(app_id) / _RESTART).unlink(missing_ok=True)
+
+
+def forget_requests(app_id: str) -> None:
+    """Forget what was asked of app `app_id`, which has ended, before it is started anew."""
+    for name in (_STOP, _RESTART):
+        (run_folder(app_id) / name).unlink(missing_ok=True)
+
+
 def note_descendants(app_id: str, living: Sequence[tuple[int, float]]) -> None:
     """Write down the processes of app `app_id`: those without a mark are found by nobody once their supervisor died.
 
@@ -157,26 +197,41 @@ def processes_of(record: AppRecord) -> list[psutil.Process]:
         if processes.is_same(pid, started):
             with suppress(psutil.Error):
                 found[pid] = psutil.Process(pid)
+    if container := container_of(record):
+        found |= {process.pid: process for process in control.processes(container)}
     return list(found.values())
 
 
-def stop(record: AppRecord) -> AppRecord:
+def container_of(record: AppRecord) -> Container | None:
+    """The container that an app runs in; None where it is a process of this machine."""
+    spec = load_spec(record.id) if record.sdk == "docker" else None
+    return spec.container if spec else None
+
+
+def stop(record: AppRecord, *, grace: float = processes.GRACE_SECONDS) -> AppRecord:
     """End an app with all its processes.
+
+    Args:
+        record: The app.
+        grace: How long they may take to end by themselves, in seconds.
 
     Returns:
         The record after that.
     """
     (run_folder(record.id) / _STOP).touch()  # tells the supervisor that this end is wanted
     deadline = time.monotonic() + _STOP_SECONDS
+    container = container_of(record)
     while True:
-        processes.end(partial(processes_of, record))
+        if container:
+            control.end(container, grace)
+        processes.end(partial(processes_of, record), grace=grace)
         # A supervisor that is just starting the app has nothing to end yet; one that lives notes the end itself.
         if not supervised(record) or time.monotonic() > deadline:
             break
         time.sleep(0.1)
     noted = load(record.id) or record
     if noted.active:
-        noted = replace(noted, status="stopped")
+        noted = replace(noted, status="stopped", reason=STOPPED)
         save(noted)
     return noted
 
@@ -189,8 +244,10 @@ def reap_orphans() -> list[AppRecord]:
     """
     orphans = [record for record in records(active=True) if not supervised(record)]
     for record in orphans:
+        if container := container_of(record):
+            control.end(container, processes.GRACE_SECONDS)
         processes.end(partial(processes_of, record))
-        save(replace(record, status="crashed"))
+        save(replace(record, status="crashed", reason=_LOST))
     _forget()
     return orphans
 

@@ -1,38 +1,47 @@
-"""The share link: read from the start-up hook or the log, believed only under the tunnel's own domain, then proven."""
+"""The share link, proven: Gradio's own, read from the start-up hook or the log, or one that spacerun makes."""
 
 from __future__ import annotations
 
 import re
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from spacerun.app.frpc import TunnelError
+from spacerun.app.tunnel import DOMAIN, SERVER_VARIABLE
 from spacerun.source.hook_files import read_launched
 from spacerun.text import one_line
 
 if TYPE_CHECKING:
-    import ssl
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
-SHARE_SECONDS = 30.0
-"""How long a link may take to appear, and from then on to answer, in seconds."""
+    from spacerun.app.tunnel import Tunnel
 
-SERVER_VARIABLE = "GRADIO_SHARE_SERVER_ADDRESS"
-"""Environment variable with the user's own tunnel server, `host:port` (Gradio 4.11 and later)."""
+SHARE_SECONDS: Final = 30.0
+"""How long a link may take to appear, and from then on to answer, in seconds; Gradio itself waits as long (3.46)."""
 
-_DOMAIN = "gradio.live"
 _PUBLIC_URL = re.compile(r"Running on public URL:\s+(\S+)")
 _MOST_CANDIDATES = 20
+_POLL_SECONDS = 0.3
 # What Gradio says when there will be no link, and what that means; the first that matches counts.
 _REFUSALS = (
     (re.compile(r"Missing file: \S*frpc"), "Gradio's tunnel client (frpc) could not be downloaded"),
+    (re.compile(r"Checksum mismatch for file|Checksum of downloaded binary"),
+     "Gradio's tunnel client (frpc) has the wrong checksum"),
+    (re.compile(r"login to server failed"), "Gradio's tunnel server refused"),
     (re.compile(r"Could not create share link"), "Gradio could not reach its tunnel service"),
     (re.compile(r"[Ss]hare is not supported when you are in Spaces|not supported on Hugging Face Spaces"),
      "Gradio refuses one because the environment says that this is Hugging Face (SYSTEM=spaces)"),
     (re.compile(r"To create a public link, set `share=True`"), "the app was started without one"),
 )  # fmt: skip
+# How Gradio ends the app with what went wrong with its link: up to 3.12 by its ssh client (`create_tunnel`), up to 3.44
+# also where the environment says that this is Hugging Face (gradio/blocks.py, gradio/tunneling.py).
+_ENDS_BY_SHARING = re.compile(
+    r"RuntimeError: Share is not supported when you are in Spaces|\*\*\* Failed to connect to \S+:\d+"
+    r"|File \S*gradio/(networking|tunneling)\.py\S*, line \d+, in (setup_tunnel|create_tunnel|start_tunnel)"
+)
 
 
 @dataclass(frozen=True)
@@ -93,7 +102,7 @@ class ShareWatch:
             return False
         if self._is_own(host):
             return True
-        return parts.scheme == "https" and host.endswith(f".{_DOMAIN}")
+        return parts.scheme == "https" and host.endswith(f".{DOMAIN}")
 
     def _is_own(self, host: str | None) -> bool:
         """Whether `host` belongs to the user's own tunnel server."""
@@ -104,18 +113,18 @@ class ShareWatch:
         return [url for url in reported if url] + self._printed
 
 
-def resolve(
-    watch: ShareWatch, *, expected: bool, check: Callable[[], None], seconds: float = SHARE_SECONDS
+def of_gradio(
+    watch: ShareWatch, *, prove: Callable[[str], str], check: Callable[[], None], seconds: float
 ) -> ShareLink:
-    """Wait for a share link and fetch it until it answers.
+    """Wait for the link that Gradio makes itself, and until it is proven.
 
     Args:
         watch: What the app says.
-        expected: Whether the app can make one at all; else nobody waits for it to appear.
+        prove: Tells what speaks against an address; nothing where it is the app.
         check: Called all the time; raises when waiting has become pointless.
         seconds: Limit for the link to appear, and again for it to answer.
     """
-    deadline = time.monotonic() + (seconds if expected else 0.0)
+    deadline = time.monotonic() + seconds
     appeared, problem = False, ""
     while True:
         check()
@@ -123,58 +132,74 @@ def resolve(
         if candidates and not appeared:
             appeared, deadline = True, time.monotonic() + seconds
         for url in candidates:
-            problem = _fetch(url)
+            problem = prove(url)
             if not problem:
                 return ShareLink(url, None)
         if watch.refusal and not appeared:
             return ShareLink(None, watch.refusal)
         if time.monotonic() >= deadline:
-            return ShareLink(None, _reason(watch, problem, expected=expected, seconds=seconds))
-        time.sleep(0.3)
+            return ShareLink(None, _reason(watch, problem, seconds))
+        time.sleep(_POLL_SECONDS)
 
 
-def _reason(watch: ShareWatch, problem: str, *, expected: bool, seconds: float) -> str:
+def of_tunnel(
+    make: Callable[[], Tunnel], *, tries: int, prove: Callable[[str], str], check: Callable[[], None], seconds: float
+) -> tuple[ShareLink, Tunnel | None]:
+    """A proven link by a tunnel of spacerun's own, and the tunnel.
+
+    Args:
+        make: Opens a tunnel.
+        tries: How often to try what may be in passing.
+        prove: As for `of_gradio`, and so is `check`.
+        check: Called all the time.
+        seconds: How long the link may take to answer.
+    """
+    reason = ""
+    for _ in range(tries):
+        try:
+            tunnel = make()
+        except TunnelError as error:
+            reason = str(error)
+            if not error.passing:
+                break
+            continue
+        url, problem = _await_proof(tunnel.urls, prove, check, seconds)
+        if url:
+            return ShareLink(url, None), tunnel
+        tunnel.close()
+        reason = f"the link {tunnel.urls[0]} does not lead to the app ({problem})"
+    return ShareLink(None, reason), None
+
+
+def _await_proof(
+    urls: Sequence[str], prove: Callable[[str], str], check: Callable[[], None], seconds: float
+) -> tuple[str | None, str]:
+    """The first of `urls` that is proven in time; else what spoke against the likeliest."""
+    deadline = time.monotonic() + seconds
+    while True:
+        problems = []
+        for url in urls:
+            problem = prove(url)
+            if not problem:
+                return url, ""
+            problems.append(problem)
+        if time.monotonic() >= deadline:
+            return None, problems[0]
+        check()
+        time.sleep(_POLL_SECONDS)
+
+
+def ended_by_sharing(lines: Iterable[str]) -> bool:
+    """Whether the last lines of an app that crashed say that Gradio ended it over its share link."""
+    return any(_ENDS_BY_SHARING.search(line) for line in lines)
+
+
+def _reason(watch: ShareWatch, problem: str, seconds: float) -> str:
     if problem:
-        return f"the link that the app named does not answer ({problem})"
+        return f"the link that the app named does not lead to it ({problem})"
     if foreign := watch.disbelieved():
         return f"the app named {one_line(foreign, 80)}, which is not an address of its tunnel"
-    if expected:
-        return f"Gradio named none within {seconds:.0f} s; its tunnel server may be blocked here"
-    return "the app's server is not one that Gradio launched"
-
-
-def _fetch(url: str) -> str:
-    """What is wrong with `url`; empty where it answers 200 itself, without sending the reader elsewhere."""
-    import http.client
-    import urllib.error
-    import urllib.request
-
-    class Stay(urllib.request.HTTPRedirectHandler):
-        def redirect_request(self, *_: object) -> None:
-            return None
-
-    opener = urllib.request.build_opener(Stay, urllib.request.HTTPSHandler(context=_trust()))
-    request = urllib.request.Request(url, headers={"User-Agent": "spacerun"})  # noqa: S310 - `believes` saw the scheme
-    try:
-        with opener.open(request, timeout=5) as response:
-            return "" if response.status == 200 else f"HTTP {response.status}"  # noqa: PLR2004
-    except urllib.error.HTTPError as error:
-        return f"HTTP {error.code}"
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        return one_line(str(getattr(error, "reason", None) or error), 100) or type(error).__name__
-
-
-def _trust() -> ssl.SSLContext:
-    """The system's certificates, and certifi's where that is installed: slim containers have none of their own."""
-    import ssl
-
-    context = ssl.create_default_context()
-    try:
-        import certifi
-    except ImportError:
-        return context
-    context.load_verify_locations(certifi.where())
-    return context
+    return f"Gradio named none within {seconds:.0f} s; its tunnel server may be blocked here"
 
 
 def _host(address: str) -> str | None:

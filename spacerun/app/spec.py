@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal
+import os
+from dataclasses import MISSING, asdict, dataclass, field, fields
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any, Literal
+
+from spacerun.app.password import Password
+from spacerun.containers.run import Container
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Status = Literal["starting", "running", "stopped", "ended", "crashed", "failed"]
 """`stopped`: on request. `ended`: by itself, with status 0. `crashed`: otherwise. `failed`: never answered soundly."""
@@ -17,7 +25,7 @@ class AppSpec:
         id: Short unique name, also of the run folder: `alpaca-lora-3f2a`.
         space: `owner/name`, or the path of a local folder.
         revision: Full commit, or None for a local folder.
-        sdk: SDK of the Space; with `gradio` the soundness of its API is part of "answers".
+        sdk: SDK of the Space, which tells when its app answers (`sdks/`).
         command: Absolute path of the interpreter, then its arguments.
         directory: Working folder of the app.
         host: Address the app is asked to bind.
@@ -27,7 +35,18 @@ class AppSpec:
         timeout_seconds: How long it may take to answer, in seconds in which nothing grows.
         watch: Folders whose growth stops that clock (download caches).
         gpus: UUIDs of the GPUs that it sees; what it takes of them is measured.
-        estimate: What it was expected to take of them: `signature`, `low_bytes`, `expected_bytes`, `high_bytes`.
+        estimate: What it was expected to take of them: `signature`, `low_bytes`, `expected_bytes`, `high_bytes`; of
+            main memory: `host_bytes`; and what would make it take less: `advice`, one sentence each.
+        restart: `on-failure` starts it again when it crashes after it had answered.
+        idle_seconds: After how many seconds in which nobody uses it it is stopped; None for never.
+        own: Its variables that spacerun made: none of them is secret.
+        given: Names of those that the user gave. Their values may be secret and are not kept.
+        share_seconds: How long a share link may take to appear, and again to answer, in seconds.
+        offline: Whether the network is left alone: then spacerun makes no share link itself.
+        password: Who may use it; only a salted hash of the password is in there.
+        gate: Address and port of the login page in front of it, while it listens on this machine only; None where it
+            has a login page of its own, as Gradio does.
+        container: The container that it runs in; None where it is a process of this machine.
     """
 
     id: str
@@ -44,6 +63,15 @@ class AppSpec:
     watch: tuple[str, ...] = ()
     gpus: tuple[str, ...] = ()
     estimate: dict[str, Any] | None = None
+    restart: Literal["no", "on-failure"] = "no"
+    idle_seconds: float | None = None
+    own: dict[str, str] = field(default_factory=dict)
+    given: tuple[str, ...] = ()
+    share_seconds: float = 30.0
+    offline: bool = False
+    password: Password | None = None
+    gate: tuple[str, int] | None = None
+    container: Container | None = None
 
     def to_json(self) -> dict[str, Any]:
         """A dictionary for JSON."""
@@ -52,8 +80,16 @@ class AppSpec:
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> AppSpec:
         """The inverse of `to_json`."""
-        tuples = {name: tuple(value[name]) for name in ("command", "watch", "gpus")}
-        return cls(**{**value, **tuples})
+        names = ("command", "watch", "gpus", "given")
+        others: dict[str, Any] = {name: tuple(value[name]) for name in names if name in value}
+        if value.get("password"):
+            others["password"] = Password(**value["password"])
+        if value.get("gate"):
+            host, port = value["gate"]
+            others["gate"] = (host, port)
+        if value.get("container"):
+            others["container"] = Container.from_json(value["container"])
+        return cls(**{**value, **others})
 
 
 @dataclass(frozen=True)
@@ -73,6 +109,11 @@ class AppRecord:
         log: Path of its log.
         exit_code: Exit status, 128 + N for one that signal N ended; None while it runs or where nobody saw it end.
         started_at: When it was started, ISO 8601 UTC.
+        reason: Why it ended, or is started again, as a sentence; None while there is nothing to say.
+        hint: What is known about that and what helps, line by line; None likewise.
+        restarts: How often it was started again.
+        ready: Whether it answers, and its share link is proven or has failed.
+        reach: Who can reach it, as a sentence; None until it answers.
     """
 
     id: str
@@ -91,6 +132,11 @@ class AppRecord:
     exit_code: int | None
     started_at: str
     directory: str
+    reason: str | None = None
+    hint: str | None = None
+    restarts: int = 0
+    ready: bool = False
+    reach: str | None = None
 
     @property
     def active(self) -> bool:
@@ -104,7 +150,37 @@ class AppRecord:
     @classmethod
     def from_json(cls, value: object) -> AppRecord | None:
         """The inverse of `to_json`; None for what is not a whole record."""
-        names = [field.name for field in fields(cls)]
-        if not isinstance(value, dict) or not all(name in value for name in names):
+        if not isinstance(value, dict):
             return None
-        return cls(**{name: value[name] for name in names})
+        known = {row.name: value[row.name] for row in fields(cls) if row.name in value}
+        # A record of an older spacerun lacks what came later.
+        whole = all(row.name in known for row in fields(cls) if row.default is MISSING)
+        return cls(**known) if whole else None
+
+
+def new_record(spec: AppSpec, log: Path, created: float) -> AppRecord:
+    """The record of an app that is about to be started.
+
+    Args:
+        spec: The app.
+        log: Its log.
+        created: Creation time of this process, which looks after it, in seconds since the epoch.
+    """
+    return AppRecord(
+        id=spec.id,
+        space=spec.space,
+        revision=spec.revision,
+        sdk=spec.sdk,
+        status="starting",
+        pid=None,
+        started=None,
+        supervisor_pid=os.getpid(),
+        supervisor_started=created,
+        port=spec.port,
+        url=None,
+        share_url=None,
+        log=str(log),
+        exit_code=None,
+        started_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        directory=spec.directory,
+    )

@@ -7,11 +7,14 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from spacerun.app.machine import LIKE_HUB
 from spacerun.errors import UsageError
 from spacerun.text import names_secret
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from spacerun.environment.store import Environment
 
 _NAMES = frozenset({
     "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TERM", "TMPDIR", "LD_LIBRARY_PATH",
@@ -31,78 +34,105 @@ _NEVER = frozenset({"SPACE_ID", "SYSTEM", "SPACES_ZERO_GPU"})
 _ALWAYS = {
     "PATH": "/usr/bin", "VIRTUAL_ENV": "/venv", "PYTHONPATH": "/hook", "HF_HOME": "/hf", "HF_HUB_CACHE": "/hf/hub",
     "HUGGINGFACE_HUB_CACHE": "/hf/hub", "GRADIO_SERVER_NAME": "127.0.0.1", "GRADIO_SERVER_PORT": "7860",
-    "BROWSER": "true", "LANG": "C.UTF-8",
+    "BROWSER": "true", "LANG": "C.UTF-8", "ACCELERATOR": "none", "CPU_CORES": "8", "MEMORY": "32Gi",
 }  # fmt: skip
+_DEFAULTS = {"LANG": "C.UTF-8", "GRADIO_ANALYTICS_ENABLED": "False"}
+_TOKEN_NAMES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 
 
-def app_environment(
+def own_variables(
     *,
-    venv: Path,
-    bytecode: Path,
+    environment: Environment | None,
     hook: Path,
     hf_home: Path,
     host: str,
     port: int,
     cuda_visible_devices: str | None,
-    token: str | None,
-    given: Mapping[str, str],
+    hub: Mapping[str, str],
 ) -> dict[str, str]:
-    """The variables of an app: an allowlist of the user's, spacerun's own, and at last what the user gave.
+    """The variables of an app that spacerun makes; none of them is secret.
 
-    The app gets an HF_HOME of its own, in which there is no token, and shares the user's download cache.
+    The app gets an HF_HOME of its own, in which there is no token, and shares the user's caches.
 
     Args:
-        venv: Its virtual environment.
-        bytecode: Folder for compiled modules: neither uv's cache nor the Space's folder is written to.
+        environment: Its virtual environment, if it has one; compiled modules go beside it, for neither uv's cache nor
+            the Space's folder is written to.
         hook: Folder of the start-up hook; first on PYTHONPATH, it also marks every process of the app.
         hf_home: Folder for its HF_HOME.
         host: Address that it shall bind.
         port: Port that it shall bind.
         cuda_visible_devices: UUIDs of its GPUs; "" for none; None to leave the user's own setting.
-        token: The user's token if it is passed on, else None.
-        given: Variables from `--env` and `--env-file`.
+        hub: What Hugging Face tells its apps; see `machine.py`.
     """
-    variables = {name: value for name, value in os.environ.items() if _is_passed_on(name)}
     downloads = str(download_cache())
-    variables |= {
-        "PATH": os.pathsep.join([str(venv / "bin"), os.environ.get("PATH", os.defpath)]),
-        "VIRTUAL_ENV": str(venv),
+    variables = {
+        "PATH": os.environ.get("PATH", os.defpath),
         "PYTHONPATH": str(hook),
-        "PYTHONPYCACHEPREFIX": str(bytecode),
         "PYTHONUNBUFFERED": "1",
         "HF_HOME": str(hf_home),
         "HF_HUB_CACHE": downloads,
         "HUGGINGFACE_HUB_CACHE": downloads,  # its name before huggingface_hub 0.20
         "GRADIO_SERVER_NAME": host,
         "GRADIO_SERVER_PORT": str(port),
-        "BROWSER": "true",  # `inbrowser=True` opens nothing on a machine far away
+        "BROWSER": "true",  # so that `inbrowser=True` opens nothing: Python's `webbrowser` looks there first
+        **_shared_caches(),
+        **hub,
     }
-    variables.setdefault("LANG", "C.UTF-8")
-    variables.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+    if environment:
+        venv = environment.python.parent.parent
+        variables |= {
+            "PATH": os.pathsep.join([str(venv / "bin"), variables["PATH"]]),
+            "VIRTUAL_ENV": str(venv),
+            "PYTHONPYCACHEPREFIX": str(environment.bytecode),
+        }
     if cuda_visible_devices is not None:
         variables |= {"CUDA_VISIBLE_DEVICES": cuda_visible_devices, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
-    variables |= _token_variables(token)
-    variables.update(given)
     return variables
 
 
-def seen_by_app(given: Mapping[str, str], token: str | None) -> dict[str, str]:
+def app_environment(own: Mapping[str, str], *, token: str | None, given: Mapping[str, str]) -> dict[str, str]:
+    """All variables of an app: an allowlist of the user's, spacerun's own, and at last what the user gave.
+
+    Args:
+        own: From `own_variables`.
+        token: The user's token if it is passed on, else None.
+        given: Variables from `--env` and `--env-file`.
+    """
+    inherited = {name: value for name, value in os.environ.items() if _is_passed_on(name)}
+    return _DEFAULTS | inherited | dict(own) | token_variables(token) | dict(given)
+
+
+def given_names(token: str | None, given: Mapping[str, str]) -> tuple[str, ...]:
+    """Names of the variables that an app has from the user, as `app_environment` takes them."""
+    return tuple(sorted({*token_variables(token), *given}))
+
+
+def seen_by_app(given: Mapping[str, str], token: str | None, *, like_hub: bool = False) -> dict[str, str]:
     """What of the user's environment and of `--env` an app sees; see `app_environment`."""
     seen = {name: value for name, value in os.environ.items() if _is_passed_on(name)}
-    return _ALWAYS | seen | _token_variables(token) | dict(given)
+    return _ALWAYS | seen | (LIKE_HUB if like_hub else {}) | token_variables(token) | dict(given)
 
 
-def _token_variables(token: str | None) -> dict[str, str]:
-    return {"HF_TOKEN": token, "HUGGING_FACE_HUB_TOKEN": token} if token else {}
+def token_variables(token: str | None) -> dict[str, str]:
+    """The variables by which an app has the user's token; none where it is not passed on."""
+    return dict.fromkeys(_TOKEN_NAMES, token) if token else {}
 
 
 def download_cache() -> Path:
     """The user's own download cache (huggingface_hub `constants.py`: HF_HUB_CACHE, HF_HOME, XDG_CACHE_HOME)."""
     direct = os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE")
-    if direct:
-        return Path(direct).expanduser()
+    return Path(direct).expanduser() if direct else _hf_home() / "hub"
+
+
+def _shared_caches() -> dict[str, str]:
+    """The user's caches of data sets and of downloaded chunks; code that a Space fetches has no part in them."""
+    places = {"HF_DATASETS_CACHE": "datasets", "HF_XET_CACHE": "xet"}
+    return {name: os.environ.get(name) or str(_hf_home() / folder) for name, folder in places.items()}
+
+
+def _hf_home() -> Path:
     base = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME", "~/.cache"), "huggingface")
-    return Path(base).expanduser() / "hub"
+    return Path(base).expanduser()
 
 
 def given_variables(assignments: Sequence[str], files: Sequence[Path]) -> dict[str, str]:

@@ -12,10 +12,12 @@ from spacerun.cli.doctor import doctor
 from spacerun.cli.launch import launch
 from spacerun.cli.list import list_
 from spacerun.cli.logs import logs
+from spacerun.cli.open import open_
 from spacerun.cli.plan import plan
 from spacerun.cli.prune import prune
 from spacerun.cli.ps import ps
 from spacerun.cli.remove import remove
+from spacerun.cli.restart import restart
 from spacerun.cli.stop import stop
 
 app = typer.Typer(
@@ -50,6 +52,8 @@ app.command("check-gpu")(check_gpu)
 app.command()(ps)
 app.command()(logs)
 app.command()(stop)
+app.command()(restart)
+app.command("open")(open_)
 app.command("list")(list_)
 app.command()(remove)
 app.command()(prune)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from typing import TYPE_CHECKING, Annotated
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rich.panel import Panel
+    from rich.text import Text
 
     from spacerun.app.spec import AppRecord
     from spacerun.progress import StageClock
@@ -26,6 +28,9 @@ def launch(
     space: o.Space,
     share: o.Share = True,
     require_share: o.RequireShare = False,
+    share_timeout: o.ShareTimeout = 30.0,
+    auth: o.Auth = None,
+    qr: o.Qr = False,
     host: o.Host = "127.0.0.1",
     port: o.Port = None,
     gpu: o.Gpu = "auto",
@@ -43,6 +48,11 @@ def launch(
     timeout: o.Timeout = None,
     system_packages: o.SystemPackages = Consent.ASK,
     attempts: o.Attempts = 3,
+    restart: o.Restart = "no",
+    idle_timeout: o.IdleTimeout = None,
+    like_hub: o.LikeHub = False,
+    no_container: o.NoContainer = False,
+    prebuilt: o.Prebuilt = False,
     force: Annotated[
         bool,
         typer.Option(
@@ -68,15 +78,20 @@ def launch(
         from functools import partial
 
         from spacerun import launching
+        from spacerun.app.idle import idle_seconds
+        from spacerun.app.password import Password
         from spacerun.app.variables import given_variables
         from spacerun.needs.replace import replacements
         from spacerun.progress import StageClock
         from spacerun.stages import Options
 
+        os.environ.pop("SPACERUN_AUTH", None)  # what is started from here on has no use for it
         options = Options(
             space=space,
             share=share or require_share,
             require_share=require_share,
+            share_seconds=share_timeout,
+            password=None if auth is None else Password.parse(auth),
             host=host,
             port=port,
             gpu=gpu,
@@ -96,17 +111,34 @@ def launch(
             ask=session.ask,
             force=force,
             attempts=attempts,
+            restart=restart,
+            idle_seconds=idle_seconds(idle_timeout),
+            like_hub=like_hub,
+            no_container=no_container,
+            prebuilt=prebuilt,
             offline=offline,
         )
         clock = StageClock(session.progress)
-        run = _run_detached if detach else _run
-        launching.launch(options, clock, partial(run, session, clock))
+        if detach:
+            show_line = session.progress.note if session.progress.verbose else lambda _: None
+            launched = launching.launch_supervised(options, clock, on_line=show_line)
+            end = f"spacerun stop {launched.record.id}"
+            _show_ready(session, clock, launched.prepared, launched.record, end=end, qr=qr)
+        else:
+            launching.launch(options, clock, partial(_run, session, clock, qr))
 
 
-def _run(session: Session, clock: StageClock, prepared: Prepared, ready: Ready, worked: Callable[[], None]) -> None:
+def _run(
+    session: Session,
+    clock: StageClock,
+    qr: bool,
+    prepared: Prepared,
+    ready: Ready,
+    worked: Callable[[], None],
+) -> None:
     """Start the app and stay with it until it ends."""
     from spacerun.app.run import supervise
-    from spacerun.errors import AppCrashedError
+    from spacerun.postmortem import explainer
     from spacerun.progress import ticking
 
     began = time.monotonic()
@@ -114,52 +146,54 @@ def _run(session: Session, clock: StageClock, prepared: Prepared, ready: Ready, 
     log = sys.stderr if session.as_json else sys.stdout
 
     def show_answer(record: AppRecord) -> None:
+        if "start" in clock.seconds:
+            progress.note(f"It answers again at {record.url}.")
+            return
         worked()
         clock.record("start", f"it answers at {record.url}", time.monotonic() - began)
         if ready.spec.share:
             progress.start("share", "waiting for the share link")
 
     def show_ready(record: AppRecord) -> None:
-        if ready.spec.share:
+        if ready.spec.share and "share" not in clock.seconds:
             clock.record("share", record.share_url or "", time.monotonic() - began - clock.seconds["start"])
-        _show_ready(session, clock, prepared, record, end="Ctrl-C")
+        _show_ready(session, clock, prepared, record, end="Ctrl-C", qr=qr)
 
     progress.start("start", "starting the app")
     with ticking(progress, "start", "starting the app"):
-        code = supervise(
+        supervise(
             ready.spec,
             ready.variables,
             on_line=lambda line: progress.log(line, log),
             on_answer=show_answer,
             on_ready=show_ready,
             on_warning=progress.warn,
-        )
-    if code:
-        raise AppCrashedError(
-            f"The app ended with status {code}.", hint=f"Read its log: spacerun logs {ready.spec.id}", stage="start"
+            explain=explainer(ready.spec),
         )
 
 
-def _run_detached(
-    session: Session, clock: StageClock, prepared: Prepared, ready: Ready, worked: Callable[[], None]
+def _show_ready(
+    session: Session, clock: StageClock, prepared: Prepared, record: AppRecord, *, end: str, qr: bool
 ) -> None:
-    """Start the app under a supervisor of its own and return once it answers."""
-    from spacerun.app.detach import launch_detached
-
-    show_line = session.progress.note if session.progress.verbose else lambda _: None
-    with clock.stage("start", "starting the app") as stage:
-        record = launch_detached(ready.spec, ready.variables, on_line=show_line, on_warning=session.progress.warn)
-        stage.text = f"it answers at {record.url}"
-    worked()
-    _show_ready(session, clock, prepared, record, end=f"spacerun stop {record.id}")
-
-
-def _show_ready(session: Session, clock: StageClock, prepared: Prepared, record: AppRecord, *, end: str) -> None:
     from spacerun.report import launch_data
 
     session.emit(launch_data(prepared, record, clock.seconds))
     session.progress.close()
     session.progress.console.print(_panel(prepared, record, end=end))
+    if qr and record.url:
+        session.progress.console.print(_qr_code(record.share_url or record.url))
+
+
+def _qr_code(url: str) -> Text:
+    """The QR code of `url` in half blocks, of which the drawn ones are the light ones."""
+    import io
+
+    import segno
+    from rich.text import Text
+
+    drawn = io.StringIO()
+    segno.make(url, micro=False).terminal(drawn, compact=True)
+    return Text(drawn.getvalue(), style="#ffffff on #000000")
 
 
 def _panel(prepared: Prepared, record: AppRecord, *, end: str) -> Panel:
@@ -167,11 +201,15 @@ def _panel(prepared: Prepared, record: AppRecord, *, end: str) -> Panel:
     from rich.table import Table
     from rich.text import Text
 
+    from spacerun.app.ways import ways_in
+
     table = Table.grid(padding=(0, 2))
     table.add_row("Local", Text(record.url or "", style="bold cyan"))
     if record.share_url:
         table.add_row("Public", Text(record.share_url, style="bold green"))
-        table.add_row("", Text("Anyone who has the public link can use the app.", style="dim"))
+    for way in ways_in(record.url) if record.url and not record.share_url else ():
+        table.add_row(way.where, Text(way.text))
+    table.add_row("Open to", Text(record.reach or ""))
     table.add_row("Folder", Text(prepared.located.checkout.directory.as_posix(), style="dim"))
     table.add_row("Log", Text(record.log, style="dim"))
     table.add_row("Stop", Text(end, style="dim"))

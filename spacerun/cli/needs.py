@@ -24,7 +24,7 @@ _ACCESS: Final = {
     Access.UNKNOWN: ("unknown", "dim"),
 }
 _HABITS: Final = {
-    "data": "Uses /data",
+    "data": "Hub's folders",
     "download": "Downloads by itself",
     "install": "Installs while it runs",
     "port": "Port in the code",

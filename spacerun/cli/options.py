@@ -17,6 +17,9 @@ Space = Annotated[
         show_default=False,
     ),
 ]
+AppName = Annotated[
+    str, typer.Argument(metavar="ID|SPACE", help="An app, as `spacerun ps` shows it, or its Space.", show_default=False)
+]
 Json = Annotated[bool, typer.Option("--json", envvar="SPACERUN_JSON", help="Print one JSON document on stdout.")]
 Quiet = Annotated[
     bool, typer.Option("--quiet", "-q", envvar="SPACERUN_QUIET", help="Show results, warnings and errors only.")
@@ -32,12 +35,36 @@ Share = Annotated[
     typer.Option(
         "--share/--no-share",
         envvar="SPACERUN_SHARE",
-        help="Ask Gradio for a public link. Whoever has the link can use the app.",
+        help="Make a public link. Whoever has the link can use the app, unless --auth asks for a password.",
     ),
 ]
 RequireShare = Annotated[
     bool,
     typer.Option("--require-share", envvar="SPACERUN_REQUIRE_SHARE", help="Fail (exit 11) without a working link."),
+]
+ShareTimeout = Annotated[
+    float,
+    typer.Option(
+        "--share-timeout",
+        envvar="SPACERUN_SHARE_TIMEOUT",
+        metavar="SECONDS",
+        min=1,
+        help="How long the link may take to appear, and from then on to answer. It is tried twice.",
+    ),
+]
+Auth = Annotated[
+    str | None,
+    typer.Option(
+        "--auth",
+        envvar="SPACERUN_AUTH",
+        metavar="USER:PASSWORD",
+        help="Ask everybody for this name and password. SPACERUN_AUTH keeps them out of the list of processes.",
+        show_default=False,
+    ),
+]
+Qr = Annotated[
+    bool,
+    typer.Option("--qr", envvar="SPACERUN_QR", help="Show a QR code of the public link, or else of the local one."),
 ]
 Host = Annotated[
     str, typer.Option("--host", envvar="SPACERUN_HOST", help="Address that the app listens on; replaces the code's.")
@@ -171,6 +198,49 @@ Attempts = Annotated[
         min=1,
         max=6,
         help="How often to start it, each time with other packages, if it fails for a reason that these may mend.",
+    ),
+]
+Restart = Annotated[
+    Literal["no", "on-failure"],
+    typer.Option(
+        "--restart",
+        envvar="SPACERUN_RESTART",
+        help="on-failure: start it again when it crashes after it had answered, later each time, until it crashed 5 "
+        "times within 10 minutes.",
+    ),
+]
+IdleTimeout = Annotated[
+    str | None,
+    typer.Option(
+        "--idle-timeout",
+        envvar="SPACERUN_IDLE_TIMEOUT",
+        metavar="DURATION",
+        help="Stop it, and free its GPU, once nobody was connected to it for so long: 90s, 30m, 2h.",
+        show_default=False,
+    ),
+]
+LikeHub = Annotated[
+    bool,
+    typer.Option(
+        "--like-hub",
+        envvar="SPACERUN_LIKE_HUB",
+        help="Tell the app that it runs on Hugging Face (SPACE_ID, SYSTEM=spaces). Gradio then makes no public link.",
+    ),
+]
+NoContainer = Annotated[
+    bool,
+    typer.Option(
+        "--no-container",
+        envvar="SPACERUN_NO_CONTAINER",
+        help="Run a docker Space without a container, if its Dockerfile is Python, pip and a server.",
+    ),
+]
+Prebuilt = Annotated[
+    bool,
+    typer.Option(
+        "--prebuilt",
+        envvar="SPACERUN_PREBUILT",
+        help="Run a docker Space from the image that Hugging Face built, instead of building one.",
     ),
 ]
 Timeout = Annotated[

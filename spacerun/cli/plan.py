@@ -31,6 +31,9 @@ def plan(
     env_file: o.EnvFile = None,
     pass_token: o.PassToken = False,
     directory: o.Dir = None,
+    like_hub: o.LikeHub = False,
+    no_container: o.NoContainer = False,
+    prebuilt: o.Prebuilt = False,
     build: Annotated[
         bool,
         typer.Option("--build", envvar="SPACERUN_BUILD", help="Build packages to know them; runs strangers' code."),
@@ -67,6 +70,9 @@ def plan(
             variables=given_variables(env or (), env_file or ()),
             pass_token=pass_token,
             directory=directory.expanduser().absolute() if directory else None,
+            like_hub=like_hub,
+            no_container=no_container,
+            prebuilt=prebuilt,
             offline=offline,
         )
 
@@ -82,6 +88,31 @@ def plan(
         session.print(_table(planned))
         if planned.diff:
             session.print(Syntax(planned.diff, "diff", theme="ansi_dark", background_color="default", word_wrap=True))
+
+
+def _sdk(planned: Planned) -> str:
+    located = planned.located
+    if located.environment_plan.empty:
+        return located.card.sdk
+    if located.card.sdk == "docker":
+        return "docker, without a container"
+    version = located.environment_plan.gradio or located.card.sdk_version
+    return f"{located.card.sdk} {version or '(newest)'}"
+
+
+def _container(planned: Planned) -> dict[str, str]:
+    told = planned.container
+    if told is None:
+        return {}
+    secrets = [f"{row['name']}{' (required)' if row['required'] else ''}" for row in told["build_secrets"]]
+    return {
+        "Base image": ", ".join(told["images"]),
+        "Image": told["image"] or "not without its secrets",
+        "Built by": "\n".join(told["steps"]),
+        "Build secrets": ", ".join(secrets),
+        "Starts": told["command"],
+        "Port": f"{told['port']} in the container",
+    }
 
 
 def _system_packages(planned: Planned) -> str:
@@ -105,14 +136,20 @@ def _table(planned: Planned) -> Table:
         "Space": located.name,
         "Revision": located.checkout.commit or "as the folder is now",
         "Folder": str(located.checkout.directory),
-        "SDK": f"{located.card.sdk} {environment.gradio or '(newest)'}",
-        "Python": f"{environment.python} ({environment.python_why})",
+        "SDK": _sdk(planned),
+        "Python": "" if environment.empty else f"{environment.python} ({environment.python_why})",
         "PyTorch": f"{environment.torch.version} ({environment.torch.build}): {environment.torch.why}"
         if environment.torch
         else "",
-        "Packages": f"{len(packages.packages)}, {size(packages.download_bytes)} to download",
+        "Packages": ""
+        if environment.empty
+        else f"{len(packages.packages)}, {size(packages.download_bytes)} to download",
         "Known after install": ", ".join(packages.unknown),
-        "Packages of": f"{(environment.as_of.date or 'today')[:10]} ({environment.as_of.why})",
+        "Packages of": ""
+        if environment.empty
+        else f"{(environment.as_of.date or 'today')[:10]} ({environment.as_of.why})",
+        "Build": "\n".join(planned.build),
+        **_container(planned),
         "Decided": "\n".join(environment.notes),
         "System packages": _system_packages(planned),
         "Large files": f"{size(planned.large_file_bytes)} to download" if planned.large_file_bytes else "",

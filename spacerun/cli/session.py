@@ -11,7 +11,7 @@ import traceback
 from typing import TYPE_CHECKING, Any
 
 from spacerun import __version__
-from spacerun.console import ConsoleProgress, stdout_console
+from spacerun.console import ConsoleProgress, in_notebook, stdout_console
 from spacerun.errors import ExitCode, SpacerunError
 from spacerun.text import printable
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 _SCHEMA_VERSION = 1
+_WIDE = 10_000
 
 
 class Session:
@@ -49,15 +50,22 @@ class Session:
         """With `--json`, print the success envelope around `data`; without, nothing."""
         self._write({"ok": True, "data": data, "warnings": self.progress.warnings})
 
-    def print(self, renderable: RenderableType = "") -> None:
-        """Show a result on standard output; with `--json`, nothing."""
+    def print(self, renderable: RenderableType = "", *, wide: bool = False) -> None:
+        """Show a result on standard output; with `--json`, nothing.
+
+        Args:
+            renderable: The result.
+            wide: Whether its lines are left as long as they are, for the terminal to break: nothing of it is cut.
+        """
         if not self.as_json:
             self.progress.close()
-            stdout_console().print(renderable)
+            console = stdout_console()
+            console.width = _WIDE if wide else console.width
+            console.print(renderable)
 
     def confirm(self, question: str) -> bool | None:
         """Ask the user; None where nobody is there to answer."""
-        if self.as_json or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        if not self._is_attended:
             return None
         import typer
 
@@ -66,13 +74,18 @@ class Session:
 
     def ask(self, question: str) -> str | None:
         """Ask the user for a secret, which is not shown; None where nobody is there to answer, or nothing is given."""
-        if self.as_json or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        if not self._is_attended:
             return None
         import typer
 
         self.progress.close()
         value: str = typer.prompt(printable(question), hide_input=True, default="", show_default=False, err=True)
         return value or None
+
+    @property
+    def _is_attended(self) -> bool:
+        """Whether somebody is there who can answer: a cell of a notebook has a terminal, but no keyboard."""
+        return sys.stdin.isatty() and sys.stderr.isatty() and not (self.as_json or in_notebook())
 
     def __enter__(self) -> Session:
         return self

@@ -78,12 +78,13 @@ def explain(log_lines: Iterable[str], error: SpacerunError | None = None) -> tup
 
     Args:
         log_lines: The last lines of the app's log.
-        error: The failure itself; its message and what uv said count like lines of the log.
+        error: The failure itself; its message, and what uv said or its script raised, count like lines of the log.
     """
     lines = [line[:_LINE_CHARACTERS] for line in log_lines]
     if error:
         lines += [error.message[:_LINE_CHARACTERS]]
-        lines += [line[:_LINE_CHARACTERS] for line in str(error.data.get("uv", "")).splitlines()]
+        said = "\n".join(str(error.data.get(key, "")) for key in ("uv", "raised"))
+        lines += [line[:_LINE_CHARACTERS] for line in said.splitlines()]
     found: dict[Breakage, Finding] = {}
     for line in lines:
         for breakage in known():

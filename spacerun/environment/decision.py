@@ -29,6 +29,7 @@ class Wanted:
         extra_packages: Requirements that are added.
         imports: Top-level modules that the Space's code imports.
         entry: The app's file, relative to `directory`.
+        named: Requirements that the Space names elsewhere than in files of them.
     """
 
     directory: Path
@@ -39,6 +40,12 @@ class Wanted:
     extra_packages: tuple[str, ...] = ()
     imports: frozenset[str] = frozenset()
     entry: str | None = None
+    named: tuple[str, ...] = ()
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """All requirements beside those in files."""
+        return tuple(dict.fromkeys((*self.named, *self.extra_packages)))
 
 
 def choose(asked: str, evidence: Evidence) -> AsOf:
@@ -67,7 +74,7 @@ def decided_plan(
         sdk_version=wanted.sdk_version,
         python_version=wanted.python_version,
         python_override=wanted.python_override,
-        extra_packages=wanted.extra_packages,
+        extra_packages=wanted.packages,
         imports=wanted.imports,
         hints=python_hints(wanted, offline=offline),
         as_of=as_of,

@@ -56,7 +56,7 @@ def python_hints(wanted: Wanted, *, offline: bool) -> Hints:
     """What speaks for one Python or another, where nobody names one: the files of exact versions among it."""
     if wanted.python_version or wanted.python_override:
         return NO_HINTS
-    lines = asked_lines(wanted.directory, wanted.extra_packages)
+    lines = asked_lines(wanted.directory, wanted.packages)
     pins = _pins(lines)
     if wanted.sdk_version and wanted.sdk in {"gradio", "streamlit"}:
         pins[wanted.sdk] = wanted.sdk_version
@@ -93,7 +93,7 @@ def learn(wanted: Wanted, as_of: AsOf, evidence: Evidence, *, progress: Progress
     learned = Learned(sdk_released=later(evidence.sdk.when, days=1) if evidence.sdk else None)
     if as_of.date is None:
         return learned
-    lines = asked_lines(wanted.directory, wanted.extra_packages)
+    lines = asked_lines(wanted.directory, wanted.packages)
     learned = replace(learned, pinned=git_pins.pin(lines, as_of.date, progress=progress, offline=offline))
     return _without_dates(_with_younger(learned, wanted, as_of.date, offline=offline), lines, as_of, offline=offline)
 
@@ -107,7 +107,7 @@ def _with_younger(learned: Learned, wanted: Wanted, date: str, *, offline: bool)
     own = _pins(asked_lines(wanted.directory))
     added = {
         name: version
-        for name, version in _pins(asked_lines(wanted.directory, wanted.extra_packages)).items()
+        for name, version in _pins(asked_lines(wanted.directory, wanted.packages)).items()
         if own.get(name) != version
     }
     projects = index.ask(added, offline=offline)

@@ -108,6 +108,17 @@ class EnvironmentPlan:
     locked: bool = False
     borrowed: Borrowed | None = None
 
+    @property
+    def empty(self) -> bool:
+        """Whether there is no environment at all."""
+        return not self.steps
+
+
+def no_plan(directory: Path) -> EnvironmentPlan:
+    """The plan of a Space in `directory` that needs no Python: nothing is installed."""
+    as_of = AsOf(None, Rung.LATEST, "nothing is installed")
+    return EnvironmentPlan(directory, "", False, (), "", None, (), False, (), (), (), key="none", as_of=as_of)  # noqa: FBT003
+
 
 def make_plan(  # noqa: PLR0913 - one per fact
     directory: Path,
@@ -147,7 +158,14 @@ def make_plan(  # noqa: PLR0913 - one per fact
     version = _sdk_version(sdk, sdk_version)
     asked = read_asked(root, extra_packages, learned)
     gradio = version if sdk == "gradio" and version else _pinned(asked.own, "gradio")
-    python = choose_python(root, card=python_version, override=python_override, gradio=gradio, hints=hints)
+    python = choose_python(
+        root,
+        card=python_version,
+        override=python_override,
+        gradio=gradio if gradio or sdk == "gradio" else "",
+        hints=hints,
+        day=as_of.date[:10] if as_of.date else None,
+    )
     lines = (*asked.own, *asked.extra)
     era = Era(
         sdk=sdk,

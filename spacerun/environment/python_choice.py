@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 _DEFAULT_MINOR: Final = int(DEFAULT_PYTHON.partition(".")[2])
 # Minor versions of Python 3, the nearest to the default first.
 _PREFERRED: Final = (10, 11, 9, 12, 8, 13, 7, 14, 6)
+# When most packages with compiled code had wheels for it: about three months after its release (PEP 619, 664, 693, 719,
+# 745). Before, each of them is built from source, if it can be at all.
+_WHEELS_SINCE: Final = {10: "2022-01-01", 11: "2023-01-01", 12: "2024-01-01", 13: "2025-01-01", 14: "2026-01-01"}
 _EXTENSION_TAG = re.compile(r"\.cpython-3(?P<minor>\d{1,2})[a-z]?-[^.]*linux[^.]*\.so$")
 _MAX_FILES: Final = 20_000
 # Tags that a wheel for this machine may carry. macOS is best effort: its wheels' tags are not told apart.
@@ -93,6 +96,7 @@ def choose_python(
     override: str | None,
     gradio: str | None,
     hints: Hints = NO_HINTS,
+    day: str | None = None,
 ) -> PythonChoice:
     """The Python of the Space in `root`.
 
@@ -103,8 +107,9 @@ def choose_python(
         root: The Space's files.
         card: Python version as the card writes it, as text, or None.
         override: Python version that the user asks for, or None.
-        gradio: Exact version of Gradio, where one is asked for.
+        gradio: Exact version of Gradio; None for the newest, empty where the Space has nothing to do with it.
         hints: What else speaks for one or another.
+        day: The day that packages are taken from, ISO 8601; None for today.
 
     Raises:
         PackagesError: The card names no Python version.
@@ -119,7 +124,7 @@ def choose_python(
         return PythonChoice(check_version(card), required=True, why="python_version in README.md")
     possible = frozenset(_PREFERRED)
     reasons: list[str] = []
-    for rule in _rules(root, gradio, hints):
+    for rule in (*_rules(root, gradio, hints), _of_day(day)):
         left = possible & rule.minors
         # A contradiction is left for uv to explain, or for the app to fail on: what counts more comes first.
         if not left:
@@ -132,7 +137,8 @@ def choose_python(
 
 
 def _rules(root: Path, gradio: str | None, hints: Hints) -> Iterator[_Rule]:
-    yield _of_gradio(gradio)
+    if gradio != "":
+        yield _of_gradio(gradio)
     yield from _of_extensions(root)
     for text, published in hints.pinned.items():
         yield _Rule(published.wheels | published.sources, f"{one_line(text, 60)} is published for no Python 3.10")
@@ -154,6 +160,12 @@ def _of_gradio(version: str | None) -> _Rule:
     else:
         least, most = 10, max(_PREFERRED)
     return _Rule(frozenset(range(least, most + 1)), f"Gradio {version} does not run on Python 3.10")
+
+
+def _of_day(day: str | None) -> _Rule:
+    """The Pythons for which there were wheels on `day`."""
+    late = {minor for minor, since in _WHEELS_SINCE.items() if day and day < since}
+    return _Rule(frozenset(_PREFERRED) - late, f"Python 3.10 was too new on {day}")
 
 
 def _of_extensions(root: Path) -> Iterator[_Rule]:

@@ -61,6 +61,11 @@ def advice(case: Case) -> tuple[str, ...]:
     )
 
 
+def if_it_runs_out(case: Case) -> tuple[str, ...]:
+    """What would make a Space take less that was thought to fit, one sentence each, the most useful first."""
+    return (*_switches(case), *_smaller_forms(case), *_offloading(case), *_cpu(case))
+
+
 def _other_devices(case: Case) -> Iterator[str]:
     """A device that was not chosen, or is hidden."""
     needed = case.fit.estimate.bytes.expected

@@ -83,6 +83,11 @@ def entries(space: str | None = None) -> tuple[Entry, ...]:
     return tuple(sorted(rows, key=lambda entry: entry.measured_at, reverse=True))
 
 
+def of(app: str) -> Entry | None:
+    """What app `app` took; None where that was not measured."""
+    return _entry(read_json(_folder() / f"{app}.json")) if _ID.fullmatch(app) else None
+
+
 def tidy() -> None:
     """Forget the oldest runs beyond the number that is kept."""
     files = sorted(_files(), key=lambda path: path.stat().st_mtime)

@@ -38,6 +38,8 @@ _SIZES: Final = frozenset({
     "max_new_tokens", "max_length", "max_tokens", "height", "width", "num_frames", "num_images_per_prompt",
     "batch_size",    "num_beams", "n_ctx", "max_model_len", "chunk_length_s",
 })  # fmt: skip
+# Where Hugging Face mounts storage, and where it keeps the Space itself (Hub documentation, "Spaces Overview").
+_FOLDERS: Final = re.compile(r"/(?:data|home/user)(?:/|$)")
 _LARGEST_SIZE: Final = 10**9
 _MOST_LINES: Final = 1000
 
@@ -47,9 +49,9 @@ class Habit:
     """One thing that the code does.
 
     Attributes:
-        kind: `data`: uses the persistent folder /data; `download`: fetches by itself; `install`: installs packages
-            while it runs; `port`: names a port; `oauth`: asks for a Hugging Face login; `zero-gpu`: is made for
-            ZeroGPU; `shell`: runs what a visitor types; `submodule`: another repository is part of it.
+        kind: `data`: uses a folder of Hugging Face's, /data or /home/user; `download`: fetches by itself; `install`:
+            installs packages while it runs; `port`: names a port; `oauth`: asks for a Hugging Face login; `zero-gpu`:
+            is made for ZeroGPU; `shell`: runs what a visitor types; `submodule`: another repository is part of it.
         place: Where, as `file:line`.
         text: What, as it is written.
     """
@@ -156,5 +158,5 @@ def _of_scope(flow: Flow, scope: Scope) -> Iterator[Habit]:
             yield Habit("oauth", f"{scope.file}:{argument.lineno}", ast.unparse(argument))
     if scope.parent is None:
         for node in ast.walk(scope.node):
-            if isinstance(node, ast.Constant) and isinstance(node.value, str) and re.match(r"/data(?:/|$)", node.value):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and _FOLDERS.match(node.value):
                 yield Habit("data", f"{scope.file}:{node.lineno}", node.value)

@@ -7,12 +7,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from spacerun.paths import write_atomic, write_json
+from spacerun.paths import read_json, write_atomic, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _HOOK = Path(__file__).parent / "hook"
+_LAUNCH = "launch.json"
 _MODELS = ("models.json", "spacerun_models.py")
 _REPORT = "launched.jsonl"
 # The app can write into its report: read no more of it than a real one could fill, in bytes.
@@ -37,6 +38,8 @@ class HookSettings:
         port: Port in place of any `server_port` that the code gives; None leaves it.
         spare: Port in place of a `server_port` in the code that something else listens on.
         models: Models to fetch in place of those that the code names, and in which revision.
+        auth: Name and hash of the password that every launch asks for (`user`, `salt`, `digest`, `rounds`); None
+            leaves it to the code.
     """
 
     share: bool | None
@@ -44,6 +47,7 @@ class HookSettings:
     port: int | None = None
     spare: int | None = None
     models: Mapping[str, FetchedModel] = field(default_factory=dict)
+    auth: Mapping[str, str | int] | None = None
 
 
 @dataclass(frozen=True)
@@ -80,10 +84,10 @@ def install_hook(folder: Path, settings: HookSettings) -> Path:
         What to put first on the app's `PYTHONPATH`.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / _REPORT).unlink(missing_ok=True)
+    forget_launched(folder)
     launch = asdict(settings)
     models = launch.pop("models")
-    write_json(folder / "launch.json", launch)
+    write_json(folder / _LAUNCH, launch, mode=0o600)
     for name in _MODELS:
         (folder / name).unlink(missing_ok=True)
     if models:
@@ -93,14 +97,32 @@ def install_hook(folder: Path, settings: HookSettings) -> Path:
     return folder.absolute()
 
 
+def forget_launched(folder: Path) -> None:
+    """Forget what the hook in `folder` reported in an earlier life of the app."""
+    (folder / _REPORT).unlink(missing_ok=True)
+
+
+def forbid_share(folder: Path) -> None:
+    """From the next start on, let every launch of the app with the hook in `folder` be without a share link."""
+    write_json(folder / _LAUNCH, {**(read_json(folder / _LAUNCH) or {}), "share": False}, mode=0o600)
+
+
 def read_launched(folder: Path) -> tuple[Launched, ...]:
     """The launches reported so far by the hook in `folder`, oldest first; lines that are none are left out."""
+    return tuple(launched for line in _report(folder) if (launched := _parse(line)) is not None)
+
+
+def has_launched(folder: Path) -> bool:
+    """Whether, as the hook in `folder` reported, Gradio's `launch` was called, be it at work or done."""
+    return any(b'"launching"' in line or _parse(line) for line in _report(folder))
+
+
+def _report(folder: Path) -> list[bytes]:
     try:
         with (folder / _REPORT).open("rb") as stream:
-            lines = stream.read(_REPORT_LIMIT).splitlines()
+            return stream.read(_REPORT_LIMIT).splitlines()
     except OSError:
-        return ()
-    return tuple(launched for line in lines if (launched := _parse(line)) is not None)
+        return []
 
 
 def _parse(line: bytes) -> Launched | None:

@@ -12,6 +12,7 @@ from spacerun.source.literals import literal_text, within_space
 from spacerun.source.python_text import PythonText, SourceError
 from spacerun.source.scope_walk import ModuleScopes
 from spacerun.source.scopes import Imported, dotted
+from spacerun.source.scripts import runner, spawns_of_script
 from spacerun.source.spawned import Spawn, spawns
 
 if TYPE_CHECKING:
@@ -142,6 +143,11 @@ class _Reader:
         # Python looks in the folder of the script first; PYTHONPATH names the root on Hugging Face.
         self.folders = [posixpath.dirname(entry), "", "src"]
         self._add(entry)
+        raw = self.modules[entry].raw if entry in self.modules else b""
+        if runner(entry, raw):
+            self.modules[entry] = Module(entry, raw, None, None)  # neither read as Python nor in need of an edit
+            for spawn in spawns_of_script(raw):
+                self._start(spawn, entry)
 
     def follow(self) -> None:
         """Read on until nothing new turns up; a folder that is added late may hold what was not found before."""

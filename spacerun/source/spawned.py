@@ -56,6 +56,11 @@ def spawns(scopes: ModuleScopes) -> Iterator[Spawn]:
             yield from _started(use.expression, file)
 
 
+def started_by(words: list[str], line: int, folder: str) -> Iterator[Spawn]:
+    """What a command line of a script starts, which stands in `line` and is run in `folder`."""
+    yield from _python(words, line, folder, None)
+
+
 def _started(call: ast.Call, file: str) -> Iterator[Spawn]:
     name = dotted(call.func) or ""
     last = name.rpartition(".")[2]

@@ -21,6 +21,15 @@ _DEFAULT_STARTUP_SECONDS = 30 * 60.0
 _LONGEST_STARTUP_SECONDS = 24 * 3600.0
 _DEFAULT_APP_FILE = {"gradio": "app.py", "streamlit": "app.py", "static": "index.html"}
 _SDKS = frozenset({"gradio", "streamlit", "docker", "static"})
+# Those that Hugging Face adds to its answers, each with what may follow; other names are ignored there, too.
+_HEADERS = {
+    "cross-origin-embedder-policy": {"require-corp", "credentialless", "unsafe-none"},
+    "cross-origin-opener-policy": {"same-origin", "same-origin-allow-popups", "unsafe-none"},
+    "cross-origin-resource-policy": {"same-site", "same-origin", "cross-origin"},
+}
+_LONGEST_COMMAND = 1000
+_DEFAULT_APP_PORT = 7860
+_LAST_PORT = 65535
 _VERSION = re.compile(r"[0-9]+(?:\.[0-9]+)*(?:(?:a|b|rc|\.post|\.dev)[0-9]+)*")
 _DURATION = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*(s|m|h|d)?\s*")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, None: 1}
@@ -43,6 +52,10 @@ class SpaceCard:
         oauth: Whether its users log in with their Hugging Face account.
         startup_seconds: How long the Space may take to start, in seconds.
         warnings: What was wrong with the card, one sentence each.
+        build_command: Command by which a static Space is built before it is served; empty for none.
+        headers: Further headers of each answer of a static Space, in lower case.
+        app_port: Port that a docker Space listens on inside of its container.
+        run_as: How a docker Space is run where not by an image built here: `prebuilt` or `nocontainer`.
     """
 
     sdk: str
@@ -56,6 +69,15 @@ class SpaceCard:
     oauth: bool
     startup_seconds: float
     warnings: tuple[str, ...]
+    build_command: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+    app_port: int = _DEFAULT_APP_PORT
+    run_as: str = ""
+
+    @property
+    def runner(self) -> str:
+        """Name of the module of `spacerun.sdks` that builds and starts it."""
+        return self.run_as or self.sdk
 
 
 def read_card(directory: Path) -> SpaceCard:
@@ -81,7 +103,8 @@ def read_card(directory: Path) -> SpaceCard:
             hint="`sdk:` is one of gradio, docker, static, streamlit.",
         )
     app_file = "" if sdk == "docker" else app_file or _DEFAULT_APP_FILE[sdk]
-    if app_file:
+    build_command = _scalar(values, "app_build_command")[:_LONGEST_COMMAND] if sdk == "static" else ""
+    if app_file and not build_command:  # else it may be what is built
         _require_file(directory, app_file)
     return SpaceCard(
         sdk=sdk,
@@ -94,7 +117,10 @@ def read_card(directory: Path) -> SpaceCard:
         suggested_hardware=one_line(_scalar(values, "suggested_hardware"), 40) or None,
         oauth=_scalar(values, "hf_oauth").lower() in {"true", "yes", "on"},
         startup_seconds=_duration(_scalar(values, "startup_duration_timeout"), warnings),
+        headers=_headers(values.get("custom_headers"), warnings),
+        app_port=_port(_scalar(values, "app_port"), warnings),
         warnings=tuple(warnings),
+        build_command=build_command,
     )
 
 
@@ -201,6 +227,26 @@ def _scalar(values: Mapping[str, object], key: str) -> str:
 def _list(values: Mapping[str, object], key: str) -> list[str]:
     value = values.get(key)
     return [item.strip() for item in value if isinstance(item, str)] if isinstance(value, list) else []
+
+
+def _headers(value: object, warnings: list[str]) -> tuple[tuple[str, str], ...]:
+    headers = {}
+    for name, content in value.items() if isinstance(value, dict) else ():
+        key, text = str(name).strip().lower(), str(content).strip().lower()
+        if text in _HEADERS.get(key, ()):
+            headers[key] = text
+        else:
+            warnings.append(f"The README's custom_headers hold {one_line(f'{name}: {content}', 80)!r}; it is ignored.")
+    return tuple(headers.items())
+
+
+def _port(text: str, warnings: list[str]) -> int:
+    if not text:
+        return _DEFAULT_APP_PORT
+    if not text.isdecimal() or not 0 < int(text[:6]) <= _LAST_PORT:
+        warnings.append(f"The README's app_port is not a port: {one_line(text, 40)!r}; {_DEFAULT_APP_PORT} is taken.")
+        return _DEFAULT_APP_PORT
+    return int(text)
 
 
 def _version(values: Mapping[str, object], key: str, warnings: list[str]) -> str | None:

@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import subprocess
+import threading
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -71,6 +72,9 @@ _NO_ACCESS = (
 )
 # Prefix of folders in a repository in which files are made before they are moved into the working tree.
 SCRATCH = "spacerun-new-"
+_scrubbed: dict[str, str] = {}
+_borrowers = 0
+_borrowers_lock = threading.Lock()
 _LEFTOVERS = (
     "*.lock",
     "worktrees/*/*.lock",
@@ -89,9 +93,28 @@ def scrub_git_environment() -> None:
     A certificate bundle named by `GIT_SSL_CAINFO` is carried over as a setting.
     """
     for name in [name for name in os.environ if name.startswith("GIT_")]:
-        value = os.environ.pop(name)
+        _scrubbed[name] = os.environ.pop(name)
         if name == "GIT_SSL_CAINFO":
-            _SETTINGS["http.sslCAInfo"] = value
+            _SETTINGS["http.sslCAInfo"] = _scrubbed[name]
+
+
+@contextmanager
+def git_variables_lent() -> Iterator[None]:
+    """Give this process its `GIT_*` back once the block is left, and those that other threads are in: it is not ours.
+
+    ipykernel sets `GIT_PAGER`, for one: without it, the `!git log` of a later cell would wait for a key for ever.
+    """
+    global _borrowers  # noqa: PLW0603 - as there is one environment for all threads
+    with _borrowers_lock:
+        _borrowers += 1
+    try:
+        yield
+    finally:
+        with _borrowers_lock:
+            _borrowers -= 1
+            if not _borrowers:
+                os.environ.update({name: value for name, value in _scrubbed.items() if name not in os.environ})
+                _scrubbed.clear()
 
 
 def scrubbed_environment() -> dict[str, str]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from spacerun import hub
-from spacerun.children import bound, child
+from spacerun.children import bound, check, child
 from spacerun.errors import FetchError, PrerequisiteError
 from spacerun.lanes import Lanes
 from spacerun.paths import home, locked
@@ -232,6 +232,7 @@ def _get_rest(address: str, part: Path, pointer: Pointer, token: str | None) -> 
             if answer.status_code != _PARTIAL_CONTENT:
                 stream.truncate(0)
             for piece in answer.iter_bytes():
+                check()
                 stream.write(piece)
 
 

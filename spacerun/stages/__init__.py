@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from spacerun import hub
 from spacerun.environment.system import Consent
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from spacerun.app.password import Password
     from spacerun.app.spec import AppSpec
     from spacerun.editing import SourceEdit
     from spacerun.environment.as_of import Evidence
@@ -37,6 +38,8 @@ class Options:
     space: str
     share: bool = True
     require_share: bool = False
+    share_seconds: float = 30.0
+    password: Password | None = None
     host: str = "127.0.0.1"
     port: int | None = None
     gpu: str = "auto"
@@ -56,6 +59,11 @@ class Options:
     replaced_models: Mapping[str, str] = field(default_factory=dict)
     force: bool = False
     attempts: int = 3
+    restart: Literal["no", "on-failure"] = "no"
+    idle_seconds: float | None = None
+    like_hub: bool = False
+    no_container: bool = False
+    prebuilt: bool = False
     offline: bool = False
 
     @property
@@ -106,11 +114,20 @@ class Located:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A Space that is ready to start."""
+    """A Space that is ready to start.
+
+    Attributes:
+        located: What was known before.
+        environment: Its virtual environment; None where its SDK wants no Python.
+        source: What was done to its code.
+        built: What its SDK built: a folder, an image; empty for nothing.
+        attempts: How it was tried to start so far.
+    """
 
     located: Located
-    environment: Environment
+    environment: Environment | None
     source: SourceEdit
+    built: str = ""
     attempts: tuple[Attempt, ...] = ()
 
 

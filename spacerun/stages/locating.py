@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from spacerun import editing, hub
+from spacerun import editing, hub, sdks
 from spacerun.app import registry
-from spacerun.app.command import LAUNCHABLE
 from spacerun.environment.as_of import LATEST, Evidence, decide, parse_as_of
 from spacerun.environment.asked import requirement_files
 from spacerun.environment.decision import Wanted, choose, decided_plan
 from spacerun.environment.learning import gather
 from spacerun.environment.lock import locked_plan, read_lock
+from spacerun.environment.plan import no_plan
 from spacerun.errors import UsageError
 from spacerun.ladder import Choice, recall
 from spacerun.lanes import Lanes
@@ -22,8 +23,7 @@ from spacerun.space.find import find, remember
 from spacerun.space.history import last_change
 from spacerun.space.reference import LocalRef, SpaceRef, parse
 from spacerun.space.tree import Checkout
-from spacerun.stages import Located, fitting, needing, sizing
-from spacerun.text import one_line
+from spacerun.stages import Located, containing, fitting, needing, sizing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,19 +68,18 @@ def read(
 ) -> Located:
     """What the card and the code say, and the environment that follows; the Hub is asked for models beside it."""
     with clock.stage("source", "reading the code") as stage:
-        card = read_card(checkout.directory)
-        _require_launchable(card, checkout.space)
-        source = editing.decide(
-            checkout,
-            card.app_file,
-            Launched(options.share, options.host, options.port),
-            in_use=in_use(checkout.directory),
-            models=options.replaced_models,
-        )
+        own = containing.contained(read_card(checkout.directory), checkout, options)
+        card = own.card
+        sdk = sdks.of(card.runner)
+        source = _decided_edit(options, checkout, card, edited=sdk.wants_python)
         for warning in (*card.warnings, *source.warnings):
             clock.progress.warn(warning)
+        if (options.lock or options.locked) and not sdk.wants_python:
+            raise UsageError(f"A {card.sdk} Space installs no packages, so there is nothing to lock.")
         lock = read_locked(options)
-        needs = needing.read(options, checkout, card, source, checked)
+        needs = needing.read(
+            replace(options, variables={**own.variables, **options.variables}), checkout, card, source, checked
+        )
         before = Choice() if lock else recall(checkout.space, checkout.commit).choice
         wanted = Wanted(
             checkout.directory,
@@ -91,6 +90,7 @@ def read(
             extra_packages=tuple(dict.fromkeys((*options.packages, *before.packages))),
             imports=source.imports,
             entry=card.app_file,
+            named=own.packages,
         )
         with Lanes() as lanes:
             asking = lanes.run(
@@ -99,13 +99,16 @@ def read(
             weighing = lanes.run(
                 lambda: sizing.read_models(asking.result(), found, checkout, offline=options.is_offline)
             )
-            evidence = Evidence() if lock else _evidence(options, wanted, checkout, found)
-            plan = _plan(options, clock, wanted, evidence, before, lock)
+            evidence, plan = Evidence(), no_plan(checkout.directory)
+            if sdk.wants_python:
+                evidence = evidence if lock else _evidence(options, wanted, checkout, found)
+                plan = _plan(options, clock, wanted, evidence, before, lock)
         if lock:
             plan = locked_plan(lock, plan, space=checkout.space, commit=checkout.commit, python=options.python)
         models, sized = asking.result(), weighing.result()
         fit, setting = fitting.fit(checkout.space, sized, needs, plan, checked, options.gpu)
-        stage.text = f"{card.app_file}: {_count(source)}" + (f", {len(models)} models" if models else "")
+        said = _count(source) if sdk.wants_python else "no Python to install"
+        stage.text = f"{card.app_file or card.sdk}: {said}" + (f", {len(models)} models" if models else "")
     return Located(
         name=checkout.space,
         found=found,
@@ -161,12 +164,19 @@ def in_use(directory: Path) -> bool:
     return any(record.directory == str(directory) for record in registry.records(active=True) if registry.alive(record))
 
 
-def _require_launchable(card: SpaceCard, name: str) -> None:
-    if card.sdk not in LAUNCHABLE:
-        raise UsageError(
-            f"{one_line(name)} is a {card.sdk} Space, and spacerun launches {' and '.join(sorted(LAUNCHABLE))} Spaces.",
-            hint="Its files can be had with: hf download --repo-type space owner/name",
-        )
+def _decided_edit(options: Options, checkout: Checkout, card: SpaceCard, *, edited: bool) -> editing.SourceEdit:
+    if not edited and (card.sdk != "docker" or not card.app_file):
+        return editing.NO_CODE
+    source = editing.decide(
+        checkout,
+        card.app_file,
+        # Gradio inside of another server is behind that one's link.
+        Launched(options.share and card.run_as != "nocontainer", options.host, options.port),
+        in_use=in_use(checkout.directory),
+        models=options.replaced_models,
+    )
+    # What goes into an image is read, and stays as it is.
+    return source if edited else replace(source, edits=(), in_clone=False, warnings=())
 
 
 def _count(source: editing.SourceEdit) -> str:

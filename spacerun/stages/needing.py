@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from spacerun import hub
+from spacerun.app.machine import LIKE_HUB
 from spacerun.app.variables import download_cache, seen_by_app
 from spacerun.errors import MissingSecretError, NotFoundError, SpacerunError, UsageError
 from spacerun.needs import adapters
@@ -70,7 +71,8 @@ def read(options: Options, checkout: Checkout, card: SpaceCard, source: SourceEd
 
 def _variables(options: Options, dotenv: bytes | None, source: SourceEdit) -> Mapping[str, str]:
     """The variables that the app will see: its own `.env` among them, if it reads one; secrets without their values."""
-    seen = seen_by_app(options.variables, hub.token() if options.pass_token else None)
+    token = hub.token() if options.pass_token else None
+    seen = seen_by_app(options.variables, token, like_hub=options.like_hub)
     # What is read of the code is shown, and a secret may be part of it.
     seen = {name: _HIDDEN if value and names_secret(name) else value for name, value in seen.items()}
     if dotenv is None or "dotenv" not in source.imports:
@@ -180,9 +182,13 @@ def _ask_for_secrets(located: Located, options: Options) -> Options:
             first = missing[0]
             give = " ".join(f"--env {row.name}=…" for row in missing)
             token = " (or your own token: --pass-token)" if any(row.name in _TOKENS for row in missing) else ""
+            as_there = (
+                " (or all that Hugging Face sets: --like-hub)" if LIKE_HUB.keys() & set(names.split(", ")) else ""
+            )
             raise MissingSecretError(
                 f"{located.name} does not start without {one_line(names)}, which {one_line(first.places[0])} reads.",
-                hint=f"Give it: spacerun launch {located.name} {give}{token}. To try without: --env {first.name}=",
+                hint=f"Give it: spacerun launch {located.name} {give}{token}{as_there}. "
+                f"To try without: --env {first.name}=",
                 stage="source",
             )
         given[row.name] = value

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from spacerun import hub
+from spacerun import editing, hub
 from spacerun.environment.as_of import decide
 from spacerun.environment.build import build
 from spacerun.environment.decision import added, decided_plan
 from spacerun.environment.lock_writing import lock_text
-from spacerun.environment.system import provide, read_system_packages
+from spacerun.environment.system import SystemPackages, provide, read_system_packages
 from spacerun.environment.torch_fit import fit_torch
 from spacerun.errors import PackagesError
 from spacerun.gpu.devices import read_devices, select
@@ -25,6 +25,7 @@ from spacerun.text import one_line, size
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from spacerun.editing import SourceEdit
     from spacerun.environment.as_of import Rung
     from spacerun.environment.store import Environment
     from spacerun.gpu.devices import Device
@@ -65,6 +66,8 @@ def check_gpus(options: Options, clock: StageClock) -> Checked:
 
 def fitted(located: Located, options: Options, clock: StageClock) -> Located:
     """`located` with the PyTorch, if it brings one, that runs on the GPUs that the app will see."""
+    if located.environment_plan.empty:
+        return located
     plan = fit_torch(
         located.environment_plan,
         located.checked.gpus,
@@ -92,10 +95,19 @@ def make_environment(located: Located, options: Options, clock: StageClock) -> t
                 located = fuller
             except PackagesError as error:
                 clock.progress.warn(f"{', '.join(lacking)} could not be added: {error.message}")
-        version = next((version for name, version in environment.packages if name == "gradio"), None)
-        stage.text = f"Python {environment.python_version}" + (f", gradio {version}" if version else "")
+        sdk = located.card.sdk
+        version = next((version for name, version in environment.packages if name == sdk), None)
+        stage.text = f"Python {environment.python_version}" + (f", {sdk} {version}" if version else "")
         stage.text += "" if environment.created else " (as made before)"
     return located, environment
+
+
+def edit(located: Located, environment: Environment, clock: StageClock) -> SourceEdit:
+    """Edit the launch calls in the clone."""
+    with clock.stage("rewrite", "editing the launch call") as stage:
+        source = editing.apply(located.checkout, located.source, environment.python)
+        stage.text = "; ".join(one_line(f"{r.file}:{r.line} {r.after} ({r.how})") for r in source.rewrites)
+    return source
 
 
 def replan(
@@ -121,7 +133,7 @@ def replan(
         None where `rung` has nothing to go by, such as no release date of the SDK.
     """
     as_of = located.environment_plan.as_of if rung is None else decide(located.evidence, rung)
-    if as_of is None or located.environment_plan.locked:
+    if as_of is None or located.environment_plan.locked or located.environment_plan.empty:
         return None
     wanted = added(located.wanted, extra_packages)
     wanted = replace(wanted, python_override=python or wanted.python_override)
@@ -131,8 +143,15 @@ def replan(
 
 def provide_system_packages(located: Located, options: Options, clock: StageClock) -> None:
     """Install what the Space's packages.txt asks for, as far as the user allows it."""
-    packages = read_system_packages(located.checkout.directory)
+    packages = system_packages(located)
     provide(packages, options.system_packages, confirm=options.confirm, progress=clock.progress)
+
+
+def system_packages(located: Located) -> SystemPackages:
+    """What the Space's packages.txt asks for; Hugging Face reads none where there is no Python, and neither do we."""
+    if located.environment_plan.empty:
+        return SystemPackages()
+    return read_system_packages(located.checkout.directory)
 
 
 def export_lock(located: Located, environment: Environment, file: Path) -> None:

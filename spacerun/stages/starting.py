@@ -2,67 +2,141 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
-from spacerun import hub
+from spacerun import hub, sdks
 from spacerun.app import registry
-from spacerun.app.command import start_command
-from spacerun.app.ports import allocate_port
+from spacerun.app.machine import hub_variables, machine_variables
+from spacerun.app.ports import LOCALHOST, allocate_port, release_port
 from spacerun.app.spec import AppSpec
-from spacerun.app.variables import app_environment, download_cache
+from spacerun.app.variables import app_environment, download_cache, given_names, own_variables
+from spacerun.containers.build import is_clients
 from spacerun.gpu.devices import cuda_visible_devices
 from spacerun.memory import ledger
+from spacerun.memory.advice import if_it_runs_out
 from spacerun.paths import home
+from spacerun.sdks.base import Site
 from spacerun.source.hook_files import FetchedModel, HookSettings, install_hook
 from spacerun.space.tree import space_folder
-from spacerun.stages import Ready
+from spacerun.stages import Ready, containing, fitting
 from spacerun.stages.preparing import revisions
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from spacerun.environment.store import Environment
+    from spacerun.sdks.base import Sdk
     from spacerun.stages import Located, Options, Prepared
 
 
 def ready(prepared: Prepared, options: Options) -> Ready:
     """The command, the port, the start-up hook and the variables of the app."""
-    located, environment = prepared.located, prepared.environment
+    located = prepared.located
+    sdk = sdks.of(located.card.runner)
     app_id = registry.new_id(located.name)
-    port = allocate_port(options.host, options.port)
+    host, port, gate = _address(sdk, options)
+    here = replace(site(located, prepared.environment, options), app=app_id)
+    command = sdk.command(here, prepared.built, host=host, port=port)
+    if command.port and command.port != port:
+        port, gate = _moved(command.port, host, port, gate)
+    if command.container:
+        containing.require_idle_can_be_told(command.container, host, options)
     hook = install_hook(
         registry.hook_folder(app_id),
-        HookSettings(options.share, options.host, options.port, spare=port, models=_fetched(located, options)),
+        HookSettings(
+            # Where it believes to be on Hugging Face, Gradio before 3.45 ends when it is asked for a link. And one
+            # inside of another app is behind that app's link and login page.
+            options.share and not options.like_hub and sdk.asks_password,
+            options.host,
+            options.port,
+            spare=port,
+            models=_fetched(located, options),
+            auth=asdict(options.password) if options.password and sdk.asks_password else None,
+        ),
     )
-    variables = app_environment(
-        venv=environment.python.parent.parent,
-        bytecode=environment.bytecode,
+    own = own_variables(
+        environment=prepared.environment,
         hook=hook,
         hf_home=_hf_home(located),
-        host=options.host,
+        host=host,
         port=port,
         cuda_visible_devices=_cuda_choice(prepared, options.gpu),
-        token=hub.token() if options.pass_token else None,
-        given=options.variables,
-    )
+        hub=here.told,
+    ) | dict(command.variables)
+    token = here.token
+    # What the engine's client itself goes by, a container has from its command.
+    given = {name: value for name, value in here.given.items() if not (command.container and is_clients(name))}
     spec = AppSpec(
         id=app_id,
         space=located.name,
         revision=located.checkout.commit,
         sdk=located.card.sdk,
-        command=start_command(
-            located.card.sdk, environment.python, located.card.app_file, host=options.host, port=port
-        ),
+        command=command.argv,
         directory=str(located.checkout.directory),
-        host=options.host,
+        host=host,
         port=port,
         share=options.share,
         require_share=options.require_share,
         timeout_seconds=options.timeout_seconds or located.card.startup_seconds,
-        watch=(str(download_cache()),),
+        watch=(str(download_cache()), *command.watch),
         gpus=tuple(device.uuid for device in located.fit.gpus),
         estimate=_expected(located),
+        restart=options.restart,
+        idle_seconds=options.idle_seconds,
+        own=own,
+        given=given_names(token, given),
+        share_seconds=options.share_seconds,
+        offline=options.is_offline,
+        password=options.password,
+        gate=gate,
+        container=command.container,
     )
-    return Ready(spec, variables)
+    return Ready(spec, app_environment(own, token=token, given=given))
+
+
+def site(located: Located, environment: Environment | None, options: Options) -> Site:
+    """What an SDK builds and starts."""
+    return Site(
+        name=located.name,
+        commit=located.checkout.commit,
+        directory=located.checkout.directory,
+        card=located.card,
+        environment=environment,
+        gpus=containing.gpus(located, options),
+        given=options.variables,
+        offline=options.is_offline,
+        token=hub.token() if options.pass_token else None,
+        told=_hub_variables(located, options),
+    )
+
+
+def _address(sdk: Sdk, options: Options) -> tuple[str, int, tuple[str, int] | None]:
+    """Where the app listens, and where the login page in front of it does, if there is one.
+
+    Gradio has one of its own. Any other app hides behind it, on this machine only.
+    """
+    asked = options.host, allocate_port(options.host, options.port)
+    if options.password is None or sdk.asks_password:
+        return *asked, None
+    return LOCALHOST, allocate_port(LOCALHOST, None), asked
+
+
+def _moved(fixed: int, host: str, port: int, gate: tuple[str, int] | None) -> tuple[int, tuple[str, int] | None]:
+    """The port that an app takes in any case, and the login page elsewhere if that had it."""
+    release_port(port)
+    in_the_way = gate is not None and gate[1] == fixed
+    if in_the_way:
+        release_port(fixed)
+    # That very port or none: what is left of an earlier app's connections is no reason to refuse it.
+    allocate_port(host, fixed, again=True)
+    return fixed, (gate[0], allocate_port(gate[0], None)) if gate and in_the_way else gate
+
+
+def _hub_variables(located: Located, options: Options) -> dict[str, str]:
+    """What Hugging Face tells its apps about their machine, and with `--like-hub` about themselves."""
+    machine = machine_variables([device.name for device in located.fit.gpus])
+    return machine | (hub_variables(located.name, located.card.title or "") if options.like_hub else {})
 
 
 def _hf_home(located: Located) -> Path:
@@ -91,6 +165,8 @@ def _expected(located: Located) -> dict[str, Any] | None:
         "low_bytes": span.low,
         "expected_bytes": span.expected,
         "high_bytes": span.high,
+        "host_bytes": fit.estimate.host.expected,
+        "advice": if_it_runs_out(fitting.case(located)),
     }
 
 

@@ -9,12 +9,16 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 import pytest
 
 from spacerun.app import registry
 from spacerun.app.spec import AppSpec
+
+if TYPE_CHECKING:
+    from tests.app.tunnel_service import TunnelService
 
 APPS = Path(__file__).parent / "apps"
 
@@ -136,7 +140,7 @@ def listener() -> Listener:
 class Foreground:
     """`supervise` in a process of its own, as `spacerun launch` runs it: signals can be sent to it."""
 
-    def __init__(self, space: Space) -> None:
+    def __init__(self, space: Space, tunnels: TunnelService | None) -> None:
         import json
 
         self.process = subprocess.Popen(
@@ -146,7 +150,7 @@ class Foreground:
             stderr=subprocess.STDOUT,
             text=True,
         )
-        self.process.stdin.write(json.dumps([space.spec.to_json(), space.environment]))
+        self.process.stdin.write(json.dumps([space.spec.to_json(), space.environment, tunnels and tunnels.to_json()]))
         self.process.stdin.close()
         self.lines: list[str] = []
 
@@ -165,8 +169,8 @@ class Foreground:
 def foreground():
     running: list[Foreground] = []
 
-    def start(space: Space) -> Foreground:
-        running.append(Foreground(space))
+    def start(space: Space, tunnels: TunnelService | None = None) -> Foreground:
+        running.append(Foreground(space, tunnels))
         return running[-1]
 
     yield start

@@ -210,7 +210,7 @@ def test_logs_are_followed_to_the_end(detached):
     assert follower.stdout.readline() == "more\n"
     registry.stop(record)
     out, err = follower.communicate(timeout=20)
-    assert (out, err, follower.returncode) == ("", "", 0)
+    assert (out, err, follower.returncode) == ("", "It was stopped on request.\n", 0)
 
 
 def test_a_supervisor_that_dies_early_is_told(space):

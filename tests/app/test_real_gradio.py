@@ -12,6 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from spacerun.app import registry
+from spacerun.source.hook_files import HookSettings, install_hook
 from tests.app.conftest import APPS
 
 pytestmark = pytest.mark.environment
@@ -30,6 +32,8 @@ def gradio_python(tmp_path_factory) -> Path:
 def gradio_app(space, gradio_python, tmp_path):
     command = (str(gradio_python), str(APPS / "real_gradio.py"))
     app = space("real_gradio", sdk="gradio", share=True, command=command, timeout_seconds=120.0)
+    # Which launches there are is told by the hook: what Gradio did not launch gets another tunnel.
+    install_hook(registry.hook_folder(app.spec.id), HookSettings(True, "127.0.0.1", None, spare=app.spec.port))
     app.environment.update(
         GRADIO_SERVER_PORT=str(app.spec.port),
         GRADIO_ANALYTICS_ENABLED="False",

@@ -193,3 +193,14 @@ def test_other_pythons_parse_isolated_and_run_nothing(
 def test_a_wheel_with_tags_that_mean_nothing_is_passed_over() -> None:
     names = ["odd-1.0-py3--any.whl", "odd-1.0-cp311.-cp311-any.whl", "odd-1.0-py3-none-any.whl"]
     assert published((name, None) for name in names) == published([("odd-1.0-py3-none-any.whl", None)])
+
+
+@pytest.mark.parametrize(
+    ("day", "expected"),
+    [("2021-07-20", "3.9"), ("2021-12-31", "3.9"), ("2022-01-01", "3.10"), ("2026-05-01", "3.10"), (None, "3.10")],
+)
+def test_a_python_that_had_no_wheels_on_the_day_is_not_taken(space: Path, day: str | None, expected: str) -> None:
+    choice = choose_python(space, card=None, override=None, gradio="", day=day)
+    assert choice.version == expected
+    assert choice.why == ("the default" if expected == "3.10" else f"Python 3.10 was too new on {day}")
+    assert choose_python(space, card="3.10", override=None, gradio="", day=day).version == "3.10"

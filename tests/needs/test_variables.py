@@ -90,6 +90,7 @@ HABITS = {
     "import gdown\ngdown.download('https://x.org/a')": ("download", "https://x.org/a"),
     "import os\nos.system('pip install -q flash-attn')": ("install", "pip install -q flash-attn"),
     "open('/data/log.txt', 'w')": ("data", "/data/log.txt"),
+    "os.chdir('/home/user/app')": ("data", "/home/user/app"),
     "import gradio as gr\ngr.Blocks().launch(server_port=8080)": ("port", "8080"),
     "import gradio as gr\ngr.LoginButton()": ("oauth", "gr.LoginButton()"),
     "import gradio as gr\ndef f(p: gr.OAuthProfile | None):\n    pass\nf(None)": ("oauth", "p: gr.OAuthProfile | None"),

@@ -6,11 +6,13 @@ import re
 import socket
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
-from spacerun.source.hook_files import HookSettings, Launched, install_hook, read_launched
+from spacerun.app.password import Password
+from spacerun.source.hook_files import HookSettings, Launched, forbid_share, has_launched, install_hook, read_launched
 from tests.source.pythons import OTHER_PYTHONS
 
 STANDIN = Path(__file__).parent / "standin"
@@ -94,6 +96,47 @@ def test_settings_of_none_leave_the_code_its_own(run, arguments, share):
     assert call["share"] is share
     (call,) = run.calls("demo.launch(server_name='0.0.0.0', server_port=1)", settings)
     assert (call["server_name"], call["server_port"]) == ("0.0.0.0", 1)
+
+
+@every_python
+@pytest.mark.parametrize("arguments", ["", "auth=('eve', 'x')", "*[None] * 6, ('eve', 'x')"])
+def test_the_password_is_asked_for_whatever_the_code_asks(run, python, arguments):
+    settings = HookSettings(share=None, host=None, auth=asdict(Password.parse("ada:pass:wörd")))
+    logins = [("ada", "pass:wörd"), ("ada", "pass"), ("eve", "pass:wörd"), ("eve", "x"), ("", ""), ("ada\udc80", "")]
+    done = run(
+        f"import gradio as gr\ngr.Blocks().launch({arguments})\n"
+        f"import json; print(json.dumps([gr.calls[0]['auth'](*login) for login in {logins!r}]))",
+        settings,
+        python=python,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout) == [True, False, False, False, False, False]
+    assert run.launched()[0].changed == ("auth",)
+    assert (run.hook / "launch.json").stat().st_mode & 0o077 == 0
+    assert not any("pass:w" in file.read_text() for file in run.hook.iterdir() if file.is_file())
+
+
+@pytest.mark.parametrize("arguments", ["auth=('eve', 'x')", ""])
+def test_without_a_password_the_codes_own_stands(run, arguments):
+    (call,) = run.calls(f"demo.launch({arguments})", HookSettings(share=None, host=None))
+    assert call["auth"] == (["eve", "x"] if arguments else None)
+
+
+def test_a_launch_is_told_as_soon_as_it_begins(run):
+    assert not has_launched(run.hook)
+    run("print('no Gradio')")
+    assert not has_launched(run.hook)
+    done = run("import gradio as gr\ngr.Blocks().launch(share=1 / 0)")
+    assert "ZeroDivisionError" in done.stderr
+    assert not has_launched(run.hook)
+    run.calls("demo.launch()")
+    assert has_launched(run.hook)
+
+
+def test_a_link_can_be_forbidden_for_the_next_start(run):
+    assert [call["share"] for call in run.calls("demo.launch(share=True)")] == [True]
+    forbid_share(run.hook)
+    assert [call["share"] for call in run.calls("demo.launch(share=True)", install=False)] == [False]
 
 
 @pytest.fixture

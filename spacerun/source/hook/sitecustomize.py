@@ -11,11 +11,12 @@ It runs inside the Space, on Python 3.7 and later: standard library only.
     host   address in place of any `server_name` that the code gives
     port   number in place of any `server_port` that the code gives
     spare  number in place of a `server_port` that something else listens on
+    auth   name, salt, hash and rounds of the password that every `launch` asks for
 
 Where models are replaced, `models.json` and `spacerun_models.py` stand here too: see there.
 
-Once an app is launched, one line is added to `launched.jsonl`: its URLs, the `share` it got, what was changed, and
-where it was called. They are complete in every Gradio just before `launch` blocks its thread, which it does by
+When `launch` is called, a line in `launched.jsonl` says so, and once the app is launched, another one tells its URLs,
+the `share` it got, what was changed, and where it was called. They are complete in every Gradio just before `launch` blocks its thread, which it does by
 `self.block_thread()`, or else when it returns: so both are wrapped, and nothing of how Gradio makes its tunnel.
 """
 
@@ -108,6 +109,7 @@ def patch(cls, module):
             args, kwargs, changed = with_settings(names, args, kwargs)
             received = args[names.index("share")] if names.index("share") < len(args) else kwargs.get("share")
             launching[id(self)] = dict(caller(sys._getframe(1)), share=received, changed=changed)
+            report({"launching": os.getpid()})
         except Exception as error:
             report({"problem": repr(error)})
         result = launch(self, *args, **kwargs)
@@ -144,12 +146,14 @@ def with_settings(names, args, kwargs):
         settings = json.load(stream)
     args, kwargs, changed = list(args), dict(kwargs), []
     host = settings.get("host")
-    for name in ("share", "server_name", "server_port"):
+    for name in ("share", "server_name", "server_port") + (("auth",) if settings.get("auth") else ()):
         position = names.index(name)
         holder, key = (args, position) if position < len(args) else (kwargs, name)
         given = holder[key] if holder is args else kwargs.get(name)
         if name == "share":
             wanted = given if settings.get("share") is None else settings["share"]
+        elif name == "auth":
+            wanted = asking_for(settings["auth"])
         elif given is None:
             continue
         elif name == "server_name":
@@ -160,6 +164,20 @@ def with_settings(names, args, kwargs):
             holder[key] = wanted
             changed.append(name)
     return args, kwargs, changed
+
+
+def asking_for(auth):
+    """What Gradio asks whether a name and a password are right (`launch(auth=...)`, "callable", since 2.9)."""
+    import hashlib
+    import hmac
+
+    def may_enter(user, password):
+        name, secret = (text.encode("utf-8", "backslashreplace") for text in (user, password))
+        digest = hashlib.pbkdf2_hmac("sha256", secret, bytes.fromhex(auth["salt"]), auth["rounds"]).hex()
+        right = hmac.compare_digest(auth["digest"], digest)
+        return hmac.compare_digest(auth["user"].encode("utf-8", "backslashreplace"), name) and right
+
+    return may_enter
 
 
 def first_free(host, *ports):

@@ -1,4 +1,4 @@
-"""Speaks like Gradio: MODE is sound, broken, login, prefix, old or busy."""
+"""Speaks like Gradio: MODE is sound, broken, login, prefix, old, numbered or none."""
 
 import os
 from typing import ClassVar
@@ -19,6 +19,10 @@ REPLIES = {
         "/gradio_api/run/predict": (422, DRIFTED),
     },
     "old": {"/config": (200, {"version": "2.9.4"}), "/run/predict": (422, DRIFTED)},
+    "numbered": {
+        "/config": (401, {"detail": "Not authenticated"}),
+        "/app_id": (200, {"app_id": int(os.environ.get("APP_ID", "0"))}),
+    },
     "none": {"/run/predict": (422, DRIFTED)},
 }
 
@@ -31,6 +35,8 @@ class Gradio(serving.Page):
         super().do_POST()
 
 
+if "LAUNCHED" in os.environ:
+    serving.report_launch()
 for line in os.environ.get("LINES", "").split("|"):
     print(line)
 serving.server(page=Gradio).serve_forever()

@@ -12,6 +12,14 @@ def note_pid():
         witness.write(f"{os.getpid()}\n")
 
 
+def report_launch():
+    """Write what the start-up hook writes when Gradio's launch is called."""
+    hook = Path(os.environ["PYTHONPATH"].split(os.pathsep)[0])
+    hook.mkdir(exist_ok=True)
+    with (hook / "launched.jsonl").open("a") as report:
+        report.write(json.dumps({"launching": os.getpid()}) + "\n")
+
+
 class Page(http.server.BaseHTTPRequestHandler):
     """Answers each path of `replies`: status, JSON or text."""
 

@@ -37,5 +37,6 @@ def tunnel():
 one = serving.server(page=Gradio)
 if "FORWARD" in os.environ:
     threading.Thread(target=tunnel, daemon=True).start()
+serving.report_launch()
 print(f"* Running on public URL: http://127.0.0.1:{os.environ['TUNNEL']}")
 one.serve_forever()

@@ -1,0 +1,1 @@
+"""Spaces that bring a Dockerfile: the engine, the image, the container; and the Dockerfile read without an engine."""
