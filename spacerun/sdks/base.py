@@ -38,7 +38,7 @@ class Site:
         gpus: The GPUs that it gets.
         given: Variables of `--env` and `--env-file`, which may be secret.
         offline: Whether the network is left alone.
-        token: The user's token, if it is passed on.
+        token: The variables that hold the user's token, if it is passed on.
         told: What Hugging Face tells its apps about their machine and themselves.
         app: Id of the app; empty before it has one.
     """
@@ -51,7 +51,7 @@ class Site:
     gpus: tuple[Device, ...] = ()
     given: Mapping[str, str] = field(default_factory=dict)
     offline: bool = False
-    token: str | None = field(default=None, repr=False)
+    token: Mapping[str, str] = field(default_factory=dict, repr=False)
     told: Mapping[str, str] = field(default_factory=dict)
     app: str = ""
 

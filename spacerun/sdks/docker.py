@@ -137,9 +137,7 @@ def engine_here() -> Engine:
 
 def variables_of(site: Site) -> Mapping[str, str]:
     """What the user gives the app: the token, if it is passed on, and `--env`."""
-    from spacerun.app.variables import token_variables
-
-    return token_variables(site.token) | dict(site.given)
+    return {**site.token, **site.given}
 
 
 @lru_cache(maxsize=1)

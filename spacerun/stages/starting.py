@@ -10,7 +10,7 @@ from spacerun.app import registry
 from spacerun.app.machine import hub_variables, machine_variables
 from spacerun.app.ports import LOCALHOST, allocate_port, release_port
 from spacerun.app.spec import AppSpec
-from spacerun.app.variables import app_environment, download_cache, given_names, own_variables
+from spacerun.app.variables import app_environment, download_cache, given_names, own_variables, token_variables
 from spacerun.containers.build import is_clients
 from spacerun.gpu.devices import cuda_visible_devices
 from spacerun.memory import ledger
@@ -64,7 +64,7 @@ def ready(prepared: Prepared, options: Options) -> Ready:
         cuda_visible_devices=_cuda_choice(prepared, options.gpu),
         hub=here.told,
     ) | dict(command.variables)
-    token = here.token
+    token = _token(options)
     # What the engine's client itself goes by, a container has from its command.
     given = {name: value for name, value in here.given.items() if not (command.container and is_clients(name))}
     spec = AppSpec(
@@ -106,7 +106,7 @@ def site(located: Located, environment: Environment | None, options: Options) ->
         gpus=containing.gpus(located, options),
         given=options.variables,
         offline=options.is_offline,
-        token=hub.token() if options.pass_token else None,
+        token=token_variables(_token(options)),
         told=_hub_variables(located, options),
     )
 
@@ -120,6 +120,10 @@ def _address(sdk: Sdk, options: Options) -> tuple[str, int, tuple[str, int] | No
     if options.password is None or sdk.asks_password:
         return *asked, None
     return LOCALHOST, allocate_port(LOCALHOST, None), asked
+
+
+def _token(options: Options) -> str | None:
+    return hub.token() if options.pass_token else None
 
 
 def _moved(fixed: int, host: str, port: int, gate: tuple[str, int] | None) -> tuple[int, tuple[str, int] | None]:

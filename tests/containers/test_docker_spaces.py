@@ -215,10 +215,13 @@ def test_gpus_are_given_by_the_engine(command: Command, engines: Path, nvml_fold
 
 def test_a_rootless_engine_goes_first(command: Command, engines: Path, tmp_path: Path) -> None:
     (engines / "rootless").touch()  # docker says so; podman answers another question
-    with command.launch(str(space(tmp_path / "rootless", "FROM debian\nCMD x\n")), "--no-share"):
+    folder = space(tmp_path / "rootless", "FROM debian\nCMD x\n")
+    with command.launch(str(folder), "--no-share", "--pass-token", HF_TOKEN="hf_geheim12345678"):
         pass
     (run,) = (call for call in calls(engines, "run") if "--name" in call)
     assert run[0] == "docker"
+    assert "HF_TOKEN" in pairs(run, "--env")
+    assert "geheim" not in (engines / "calls").read_text()
     (build,) = calls(engines, "build") or [None]
     assert build is None, "the stand-in says of every image that it is there"
 
