@@ -80,6 +80,8 @@ class _Server(ThreadingHTTPServer):
         self._open: set[socket.socket] = set()
         super().__init__(bound.getsockname(), _Handler, bind_and_activate=False)
         self.socket.close()
+        # A client may be gone between the look for one and its acceptance, which would then wait for the next.
+        bound.settimeout(1.0)
         self.socket = bound
         self.server_activate()
 
