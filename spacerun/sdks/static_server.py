@@ -34,7 +34,11 @@ _IDLE_SECONDS: Final = 60.0
 _LARGEST_PAGE: Final = 16 * 2**20  # a larger one is sent as it is
 _CHUNK: Final = 1 << 18
 _RANGE: Final = re.compile(r"bytes=(\d*)-(\d*)")
-_HEAD: Final = re.compile(rb"<head(?:\s[^>]*)?>", re.IGNORECASE)
+# Where a script may stand before all others: the first two tags may be left out (HTML, "Optional tags").
+_BEGINNINGS: Final = tuple(
+    re.compile(pattern, re.IGNORECASE)
+    for pattern in (rb"<head(?:\s[^>]*)?>", rb"<html(?:\s[^>]*)?>", rb"^\s*<!doctype[^>]*>")
+)
 _HTML: Final = "text/html"
 
 # Of what Python's own table lacks, or has otherwise on some systems (IANA's registry of media types).
@@ -87,7 +91,7 @@ class Site:
 
     def with_variables(self, page: bytes) -> bytes:
         """A page with what Hugging Face puts into it (hub-docs, "Static HTML Spaces", Space variables)."""
-        found = _HEAD.search(page)
+        found = next(filter(None, (beginning.search(page) for beginning in _BEGINNINGS)), None)
         if not found:
             return page  # no whole page
         # `</script>` in a value would end the script.

@@ -78,12 +78,18 @@ def test_the_page_is_the_entry_file_and_holds_the_variables(client: Client) -> N
     assert client.ask("/fragment.html")[2] == b"<p>part</p>"  # no page of its own
 
 
+@pytest.mark.parametrize("start", [b"<!doctype html>", b"<HTML lang=en>", b"<!DOCTYPE html>\n<html>", b"<html><head>"])
+def test_a_page_without_a_head_holds_the_variables_too(tmp_path: Path, start: bytes) -> None:
+    page = Site(tmp_path, "index.html", {}, {"A": "1"}).with_variables(start + b"<p>text")
+    assert page == start + b'<script>window.huggingface={"variables": {"A": "1"}};</script><p>text'
+
+
 def test_assets_are_found_beside_the_page_and_from_the_root(client: Client) -> None:
     assert client.ask("/assets/main.mjs")[2] == client.ask("/dist/assets/main.mjs")[2] == b"export default 1"
     assert client.ask("/pictures/cat.avif")[2] == b"0123456789"
     assert client.ask("/README.md")[1]["content-type"] == "text/markdown; charset=utf-8"
     assert client.ask("/sub")[1]["location"] == "/sub/"
-    assert client.ask("/sub/")[2] == b"<html>sub</html>"
+    assert client.ask("/sub/")[2].endswith(b"</script>sub</html>")
 
 
 @pytest.mark.parametrize("path", [
