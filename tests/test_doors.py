@@ -117,6 +117,19 @@ def test_a_server_of_the_spaces_own_is_shared_and_asks_for_the_password(
         no_secret_is_left(command, launched)
 
 
+def test_a_static_space_is_shared_and_asks_for_the_password(hub: Hub, shared: tuple[Command, tuple[str, ...]]) -> None:
+    command, options = shared
+    page = f"<!doctype html><title>Pages</title><h1>{TOKEN}</h1>"
+    hub.publish("owner/shared-pages", {"README.md": "---\nsdk: static\n---\n", "index.html": page})
+    with command.launch("owner/shared-pages", *options) as launched:
+        assert launched.data["share_url"] != launched.data["url"]
+        assert TOKEN in get(launched.data["share_url"])[1].decode()
+    with command.launch("owner/shared-pages", *options, *AUTH) as launched:
+        share_url = launched.data["share_url"]
+        assert (status(share_url), status(share_url, basic("wrong")), status(share_url, basic())) == (401, 401, 200)
+        no_secret_is_left(command, launched)
+
+
 @pytest.mark.slow
 def test_a_streamlit_app_is_shared_behind_a_password_websocket_and_all(
     hub: Hub, shared: tuple[Command, tuple[str, ...]]
