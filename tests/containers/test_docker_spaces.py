@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import sys
 import urllib.error
@@ -211,6 +212,21 @@ def test_gpus_are_given_by_the_engine(command: Command, engines: Path, nvml_fold
     assert pairs(first, "--device") == ["nvidia.com/gpu=1"]
     assert pairs(second, "--device") == [], "not every machine with a GPU has NVIDIA's toolkit"
     assert "ACCELERATOR" in " ".join(pairs(first, "--env"))
+
+
+def test_gpu_memory_is_told_by_the_processes_of_the_container(
+    command: Command, engines: Path, nvml_folder: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "cards"
+    command.variables |= fake_nvml.environment(nvml_folder, [fake_nvml.Gpu("NVIDIA L4", 24000)], file=file)
+    fake_nvml.change(file, [fake_nvml.Gpu("NVIDIA L4", 24000)])
+    cuda = 'FROM nvidia/cuda:12.2.0-runtime-ubuntu22.04\nCMD ["/server"]\n'  # fmt: skip
+    with command.launch(str(space(tmp_path / "cuda", cuda)), "--no-share", "--gpu", "0"):
+        pid, _ = json.loads((engines / "running").read_text())
+        held = [fake_nvml.Process(pid, 3000), fake_nvml.Process(os.getpid(), 555)]
+        fake_nvml.change(file, [fake_nvml.Gpu("NVIDIA L4", 24000, 3555, processes=held)])
+        (app,) = command.run("ps", "--json").document["data"]["apps"]
+        assert app["gpu_memory_bytes"] == 3000 * 1024**2
 
 
 def test_a_rootless_engine_goes_first(command: Command, engines: Path, tmp_path: Path) -> None:
