@@ -99,7 +99,7 @@ class Session:
         self.progress.close()
         if isinstance(error, SpacerunError):
             self._fail(error, error.exit_code)
-        if isinstance(error, KeyboardInterrupt):
+        if _is_interruption(error):
             self._fail(SpacerunError("Interrupted; all that was started has been stopped."), ExitCode.INTERRUPTED)
         if isinstance(error, BrokenPipeError):
             # The reader went away (`| head`); what is left in the buffer has no one to go to.
@@ -148,6 +148,13 @@ class Session:
             envelope = {"schema": f"spacerun.{self.command}/{_SCHEMA_VERSION}", **document}
             sys.stdout.write(json.dumps(envelope, indent=2) + "\n")
             sys.stdout.flush()
+
+
+def _is_interruption(error: BaseException | None) -> bool:
+    """Whether Ctrl-C is behind it: before 3.12 Python wraps what is raised while it makes a class ("What's New")."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__
+    return error is not None
 
 
 def _write_crash_log(command: str, error: Exception) -> Path:

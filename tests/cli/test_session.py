@@ -56,6 +56,16 @@ def test_ctrl_c_exits_130(capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads(capsys.readouterr().out)["error"]["name"] == "interrupted"
 
 
+def test_ctrl_c_while_a_module_is_imported_exits_130() -> None:
+    class Interrupted:
+        def __set_name__(self, owner: type, name: str) -> None:
+            raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit) as left, Session("launch", as_json=True):
+        type("Column", (), {"cells": Interrupted()})
+    assert left.value.code == 130
+
+
 def test_a_bug_of_ours_writes_a_log_and_names_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as left, Session("ps", as_json=True):
         {}["missing hf_abcdefgh1234"]

@@ -227,6 +227,7 @@ def test_ctrl_c_ends_the_watch_and_leaves_the_last_table_and_the_cursor(machine:
     assert "^C" not in screen.text
 
 
+@pytest.mark.slow
 def test_ctrl_c_while_the_table_is_drawn_leaves_a_whole_one_and_nothing_else(machine: Machine) -> None:
     times = 15
     with _on_a_terminal(machine(), script=_BUSY) as terminal:
