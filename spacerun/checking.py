@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from spacerun.errors import FetchError, GpuMemoryError, NoGpuError, NotFoundError, SpacerunError, UsageError
-from spacerun.gpu.devices import read_devices
+from spacerun.gpu.devices import STAGE, read_devices
 from spacerun.memory import ledger
 from spacerun.memory.advice import Case, advice
 from spacerun.memory.estimate import Setting, estimate, exactly
@@ -18,6 +19,7 @@ from spacerun.needs.load import Load
 from spacerun.needs.models import ModelNeed
 from spacerun.needs.precision import Precision
 from spacerun.pipeline import locate
+from spacerun.report import model_data
 from spacerun.stages import fitting, sizing
 from spacerun.text import one_line, size
 
@@ -67,9 +69,9 @@ class Answer:
         """The verdict."""
         return self.case.fit
 
-    @property
+    @cached_property
     def advice(self) -> tuple[str, ...]:
-        """What would make it fit, if it does not; else what its author ran it on."""
+        """What would make it fit, if it does not."""
         return advice(self.case) if self.fit.verdict in {Verdict.TOO_SMALL, Verdict.NO_GPU} else ()
 
     def to_json(self) -> dict[str, Any]:
@@ -82,6 +84,7 @@ class Answer:
             "measured": self.measured.to_json() if self.measured else None,
         }
 
+    @cached_property
     def error(self) -> SpacerunError | None:
         """The failure that the verdict is, if it is one."""
         if self.fit.verdict is Verdict.NO_GPU:
@@ -96,7 +99,7 @@ class Answer:
             )
         else:
             return None
-        error.stage = fitting.STAGE
+        error.stage = STAGE
         return error
 
 
@@ -108,13 +111,10 @@ def check_space(options: Options, clock: StageClock) -> Answer:
         clock: Times the stages.
     """
     located = locate(options, clock)
-    models = tuple(
-        need.to_json() | {"weights_bytes": located.fit.estimate.weights.get(need.id)} for need in located.models
-    )
     return Answer(
         what=located.name,
         case=fitting.case(located),
-        models=models,
+        models=tuple(model_data(located)),
         measured=ledger.measured(located.fit.estimate, located.name),
         hints=fitting.hints(located),
     )

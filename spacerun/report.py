@@ -12,7 +12,6 @@ from spacerun.source.hook_files import read_launched
 if TYPE_CHECKING:
     from spacerun.app.spec import AppRecord
     from spacerun.environment.torch import TorchChoice
-    from spacerun.needs.models import ModelNeed
     from spacerun.needs.variables import Variable
     from spacerun.stages import Located, Prepared
 
@@ -35,7 +34,7 @@ def located_data(located: Located) -> dict[str, Any]:
         "rewrites": [asdict(rewrite) for rewrite in located.source.rewrites],
         "gpu": located.checked.devices.to_json() | located.fit.to_json(),
         "needs_gpu": bool(located.needs.gpu_uses),
-        "models": [need.to_json() | {"weights_bytes": _weights(located, need)} for need in located.models],
+        "models": model_data(located),
         "unknown_models": [load.place for load in located.needs.loads if load.id is None],
         "secrets": [_variable(row) for row in located.needs.variables if row.secret or row.required],
         "variables": [_variable(row) for row in located.needs.variables],
@@ -45,9 +44,10 @@ def located_data(located: Located) -> dict[str, Any]:
     }
 
 
-def _weights(located: Located, need: ModelNeed) -> int | None:
-    """Bytes of memory that its weights take in the form that the code loads them in; None where unknown."""
-    return located.fit.estimate.weights.get(need.id) if need.load else None
+def model_data(located: Located) -> list[dict[str, Any]]:
+    """The models, each with the bytes of memory that its weights take in the form that the code loads them in."""
+    weights = located.fit.estimate.weights
+    return [need.to_json() | {"weights_bytes": weights.get(need.id) if need.load else None} for need in located.models]
 
 
 def _variable(row: Variable) -> dict[str, Any]:

@@ -30,7 +30,6 @@ class GpuMemoryWatch:
 
     Args:
         spec: The app; without GPUs nothing is watched.
-        devices: Names of its GPUs, for people.
         belongs: Whether a process id is one of the app's.
     """
 

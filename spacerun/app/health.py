@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from spacerun.app import http, processes, registry
 from spacerun.gpu.usage import metering
+from spacerun.lanes import each
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from spacerun.app.spec import AppRecord
 
 _ASK_SECONDS = 2.0
+_AT_ONCE = 8
 _CPU_SECONDS = 0.3  # over which the use of the CPU is told
 # Any of these shows that the app is there; the second asks for a password.
 _ANSWERS = frozenset({200, 401})
@@ -62,10 +64,7 @@ class AppHealth:
 
 def survey(records: Sequence[AppRecord]) -> list[AppHealth]:
     """How each of the apps in `records` is; they are asked at the same time."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    with ThreadPoolExecutor(max_workers=8) as pool:
-        return list(pool.map(_examine, records))
+    return each(_examine, records, _AT_ONCE)
 
 
 def _examine(record: AppRecord) -> AppHealth:

@@ -1,4 +1,4 @@
-"""The processes of an app: finding all of them, and ending all of them.
+"""The processes of an app: starting them, finding all of them, and ending all of them.
 
 Three nets, as each has holes: the session that the app was started in (left by `setsid`), the start-up hook's folder
 in the environment (cleared by some daemons), and orphans that the kernel hands to the supervisor (subreaper).
@@ -9,12 +9,15 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import subprocess
 import sys
 import time
 from typing import TYPE_CHECKING
 
+from spacerun.children import bound
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     import psutil
@@ -25,6 +28,37 @@ GRACE_SECONDS = 5.0
 _KILL_SECONDS = 10.0
 _SAME_PROCESS_SECONDS = 2.0  # the kernel's boot time, from which creation times are computed, drifts with NTP
 _PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
+
+
+def spawn(
+    command: Sequence[str], *, directory: str | Path, environment: Mapping[str, str]
+) -> tuple[subprocess.Popen[bytes], int]:
+    """Start a program in a session of its own, which the kernel ends with the thread that calls this.
+
+    Args:
+        command: Absolute path of the program, then its arguments.
+        directory: Its working folder.
+        environment: All of its variables.
+
+    Returns:
+        The process, and the descriptor from which what it writes is to be read; the caller closes it.
+
+    Raises:
+        OSError: It cannot be started.
+    """
+    process = subprocess.Popen(
+        bound(*command),
+        cwd=directory,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    assert process.stdout is not None  # noqa: S101 - narrows the type: it is a pipe
+    descriptor = os.dup(process.stdout.fileno())
+    process.stdout.close()
+    return process, descriptor
 
 
 def adopt_orphans() -> None:

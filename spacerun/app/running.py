@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import threading
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from spacerun import exec_bound
 from spacerun.app import processes, readiness, registry, share
 from spacerun.app.crash import crashed
 from spacerun.app.doors import LOOPBACK
@@ -25,6 +22,7 @@ from spacerun.memory.host import oom_kills
 from spacerun.source.hook_files import forget_launched
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Callable, Mapping
 
     import psutil
@@ -110,22 +108,12 @@ class Life:
         forget_launched(self._hook)
         processes.adopt_orphans()
         self._gpu_memory.start()
-        bound = (sys.executable, "-I", "-S", exec_bound.__file__, str(os.getpid()))
         try:
-            self._process = subprocess.Popen(
-                [*(bound if sys.platform == "linux" else ()), *self.spec.command],
-                cwd=self.spec.directory,
-                env=self._environment,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
+            self._process, descriptor = processes.spawn(
+                self.spec.command, directory=self.spec.directory, environment=self._environment
             )
         except OSError as error:
             raise AppCrashedError(f"The app could not be started: {error}.") from error
-        assert self._process.stdout is not None  # noqa: S101 - narrows the type: it is a pipe
-        descriptor = os.dup(self._process.stdout.fileno())
-        self._process.stdout.close()
         self._pump = threading.Thread(target=self.log.pump, args=(descriptor,), name="app log", daemon=True)
         self._pump.start()
         self.note(pid=self._process.pid, started=processes.created(self._process.pid))

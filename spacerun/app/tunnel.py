@@ -12,14 +12,13 @@ import os
 import re
 import secrets
 import subprocess
-import sys
 import threading
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
-from spacerun import exec_bound
+from spacerun.app import processes
 from spacerun.app.frpc import Client, TunnelError, provide
 from spacerun.app.log import AppLog
 from spacerun.app.web import Unreachable, look
@@ -160,22 +159,11 @@ def _start(
         trusted = folder / "tunnel-ca.pem"
         write_atomic(trusted, server.certificate.encode("utf-8", "replace"))
         command += ["--tls_enable", "--tls_trusted_ca_file", str(trusted)]
-    bound = (sys.executable, "-I", "-S", exec_bound.__file__, str(os.getpid()))
+    environment = {name: os.environ[name] for name in ("PATH", *_PROXIES) if name in os.environ} | dict(marker)
     try:
-        process = subprocess.Popen(
-            [*(bound if sys.platform == "linux" else ()), *command],
-            cwd=folder,
-            env={name: os.environ[name] for name in ("PATH", *_PROXIES) if name in os.environ} | dict(marker),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        process, descriptor = processes.spawn(command, directory=folder, environment=environment)
     except OSError as error:
         raise TunnelError(f"the tunnel client could not be started: {error}") from error
-    assert process.stdout is not None  # noqa: S101 - narrows the type: it is a pipe
-    descriptor = os.dup(process.stdout.fileno())
-    process.stdout.close()
     said: list[str] = []
 
     def take(line: str) -> None:

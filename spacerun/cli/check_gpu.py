@@ -133,11 +133,10 @@ def _show(session: Session, answer: Answer, *, explain: bool) -> None:
     if explain and answer.fit.estimate.terms:
         for line in terms_lines(answer.fit.estimate):
             session.print(line)
-    error = answer.error()
     for row in answer_rows(answer):
         session.print(row)
-    if error:
-        raise error
+    if answer.error:
+        raise answer.error
     session.emit(answer.to_json())
 
 

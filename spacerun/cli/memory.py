@@ -45,7 +45,7 @@ def answer_rows(answer: Answer) -> Iterator[RenderableType]:
         yield Text(f"Main memory: {ranged(estimate.host)} of weights")
     for line in (*estimate.unknown, *estimate.notes, *answer.hints):
         yield Text(one_line(line, 300), style="dim")
-    if answer.error() is None:
+    if answer.error is None:
         yield Text(told(answer.fit), style="bold")
 
 

@@ -17,6 +17,7 @@ from spacerun.containers import builder
 from spacerun.containers.dockerfile import NAME
 from spacerun.containers.engine import Engine, ask
 from spacerun.errors import FetchError, MissingSecretError, PackagesError
+from spacerun.paths import sha256
 from spacerun.text import names_secret, one_line, printable
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ LABEL: Final = "spacerun.space"
 # Neither engine takes a `localhost/` name for one of Docker Hub, where anybody may publish a `spacerun/…`.
 _PREFIX: Final = "localhost/spacerun"
 _LAST_LINES: Final = 20
-_CHUNK: Final = 1 << 20
 _EXISTS_SECONDS: Final = 30.0
 
 
@@ -215,7 +215,7 @@ def _content(build: Build) -> Iterator[bytes]:
         elif stat.S_ISREG(status.st_mode):
             # Of the permissions git keeps but this one.
             yield b"program" if status.st_mode & stat.S_IXUSR else b"file"
-            yield _digest(path)
+            yield bytes.fromhex(sha256(path))
 
 
 def _files(directory: Path) -> Iterator[Path]:
@@ -224,11 +224,3 @@ def _files(directory: Path) -> Iterator[Path]:
         folders[:] = sorted(name for name in folders if name != ".git")
         linked = [name for name in folders if (Path(folder) / name).is_symlink()]
         yield from (Path(folder) / name for name in sorted([*names, *linked]) if name != ".git")
-
-
-def _digest(path: Path) -> bytes:
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while chunk := stream.read(_CHUNK):
-            digest.update(chunk)
-    return digest.digest()

@@ -197,17 +197,27 @@ def _system_memory() -> _Memory:
     return _Memory(memory.total, memory.available, memory.total - memory.available, "unified")
 
 
-def _processes(handle: Any) -> tuple[GpuProcess, ...]:  # noqa: ANN401 - as above
-    """Compute and graphics processes, each once.
+def running(handle: Any, kind: Literal["Compute", "Graphics"]) -> dict[int, int | None]:  # noqa: ANN401 - as above
+    """Bytes that each process of a kind holds of a device, by its id; None where the driver does not say.
 
     The second version of the functions comes first: the third has its structure in some drivers of R535 (535.43 to
     535.86) and the second's in all others.
+
+    Args:
+        handle: NVML's handle of the device.
+        kind: Which of NVML's lists; a program that draws and computes is in both.
+
+    Raises:
+        NVMLError: The GPU is lost.
     """
-    used: dict[int, int | None] = {}
-    for kind in ("Compute", "Graphics"):
-        names = [f"nvmlDeviceGet{kind}RunningProcesses_v{version}" for version in (2, 3)]
-        for process in _ask_first(names, handle) or ():
-            used.setdefault(process.pid, process.usedGpuMemory)
+    names = [f"nvmlDeviceGet{kind}RunningProcesses_v{version}" for version in (2, 3)]
+    return {process.pid: process.usedGpuMemory for process in _ask_first(names, handle) or ()}
+
+
+def _processes(handle: Any) -> tuple[GpuProcess, ...]:  # noqa: ANN401 - as above
+    """Compute and graphics processes, each once."""
+    compute, graphics = running(handle, "Compute"), running(handle, "Graphics")
+    used = {**compute, **graphics, **compute}
     return tuple(identify(pid, used_bytes) for pid, used_bytes in used.items())
 
 

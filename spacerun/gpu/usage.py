@@ -5,6 +5,8 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from spacerun.gpu import nvml
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
@@ -19,10 +21,9 @@ class Meter:
         """Bytes of the devices that each process holds, by its id; None where the driver does not say."""
         found: dict[int, int | None] = {}
         for handle in self._handles:
-            # A program that draws as well is in both of NVML's lists, but this one has all that compute.
-            for process in _processes(handle):
-                before, used = found.get(process.pid, 0), process.usedGpuMemory
-                found[process.pid] = None if before is None or used is None else before + used
+            for pid, used in (_quiet(nvml.running, handle, "Compute") or {}).items():
+                before = found.get(pid, 0)
+                found[pid] = None if before is None or used is None else before + used
         return found
 
     def used(self) -> int:
@@ -53,14 +54,6 @@ def metering(uuids: Sequence[str]) -> Iterator[Meter | None]:
         yield Meter(handles) if handles else None
     finally:
         _quiet(pynvml.nvmlShutdown)
-
-
-def _processes(handle: Any) -> Sequence[Any]:  # noqa: ANN401 - NVML's handles are opaque
-    import pynvml
-
-    # The second version first: drivers 535.43 to 535.86 changed the structure of the third.
-    found = _quiet(pynvml.nvmlDeviceGetComputeRunningProcesses_v2, handle)
-    return found or _quiet(pynvml.nvmlDeviceGetComputeRunningProcesses_v3, handle) or ()
 
 
 def _quiet(call: Callable[..., Any], *arguments: Any) -> Any:  # noqa: ANN401 - NVML is untyped

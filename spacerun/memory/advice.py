@@ -12,19 +12,24 @@ from spacerun.needs.precision import Precision
 from spacerun.text import one_line, size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from spacerun.gpu.devices import Device, DeviceReport
     from spacerun.memory.estimate import Estimate, Setting
     from spacerun.memory.model import Model
     from spacerun.memory.verdict import Fit
+    from spacerun.needs.load import Load
 
 _SWITCH: Final = re.compile(r"(?:load|in|use)?_?(?:4|8)_?bits?|quanti[sz]e|low_?(?:v?ram|mem)", re.IGNORECASE)
 _MOST_PROCESSES: Final = 2
 _MOST_CARDS: Final = 3
 _QUANTIZABLE: Final = frozenset({"transformers", "diffusers", "peft"})
-_FORMS: Final = (("load_in_8bit=True", Precision("int8", "bitsandbytes-8bit")),
-                 ("load_in_4bit=True", Precision("int4", "bitsandbytes-nf4")))  # fmt: skip
+# Those that take most first: they change least.
+_FORMS: Final = {
+    "load_in_8bit=True": Precision("int8", "bitsandbytes-8bit"),
+    "load_in_4bit=True": Precision("int4", "bitsandbytes-nf4"),
+}
+_OFFLOADS: Final = {"enable_model_cpu_offload": "model", "enable_sequential_cpu_offload": "sequential"}
 
 
 @dataclass(frozen=True)
@@ -104,35 +109,39 @@ def _switches(case: Case) -> Iterator[str]:
 
 def _smaller_forms(case: Case) -> Iterator[str]:
     """What quantization would do, where the code says nothing of it."""
-    if case.setting is None or case.fit.free_bytes is None:
-        return
-    largest = _largest(case, lambda model: model.load.precision.method is None)
+    largest = _largest(case, lambda load: load.precision.method is None)
     if largest is None or largest.load.library not in _QUANTIZABLE:
         return
-    for argument, precision in _FORMS:
-        changed = _estimated(case, largest, replace(largest, load=replace(largest.load, precision=precision)))
-        if changed.bytes.expected <= case.fit.free_bytes:
-            yield (
-                f"With {argument} at {largest.load.place} it takes about {size(changed.bytes.expected)}: edit it in a "
-                f"clone of yours ({case.command} --dir DIR), and add bitsandbytes (--with bitsandbytes)."
-            )
-            return
+    changes = {argument: replace(largest.load, precision=precision) for argument, precision in _FORMS.items()}
+    for argument, taken in _first_that_fits(case, largest, changes):
+        yield (
+            f"With {argument} at {largest.load.place} it takes about {size(taken)}: edit it in a clone of yours "
+            f"({case.command} --dir DIR), and add bitsandbytes (--with bitsandbytes)."
+        )
 
 
 def _offloading(case: Case) -> Iterator[str]:
     """What `enable_model_cpu_offload` would do."""
-    if case.setting is None or case.fit.free_bytes is None:
-        return
-    pipeline = _largest(case, lambda model: model.load.library == "diffusers" and not model.load.offload)
+    pipeline = _largest(case, lambda load: load.library == "diffusers" and not load.offload)
     if pipeline is None:
         return
-    for kind, call in (("model", "enable_model_cpu_offload"), ("sequential", "enable_sequential_cpu_offload")):
-        changed = _estimated(case, pipeline, replace(pipeline, load=replace(pipeline.load, offload=kind)))
-        if changed.bytes.expected <= case.fit.free_bytes:
-            yield (
-                f'With .{call}() after {pipeline.load.place}, in place of .to("cuda"), it takes about '
-                f"{size(changed.bytes.expected)}: edit it in a clone of yours ({case.command} --dir DIR)."
-            )
+    changes = {call: replace(pipeline.load, offload=kind) for call, kind in _OFFLOADS.items()}
+    for call, taken in _first_that_fits(case, pipeline, changes):
+        yield (
+            f'With .{call}() after {pipeline.load.place}, in place of .to("cuda"), it takes about '
+            f"{size(taken)}: edit it in a clone of yours ({case.command} --dir DIR)."
+        )
+
+
+def _first_that_fits(case: Case, model: Model, changes: Mapping[str, Load]) -> Iterator[tuple[str, int]]:
+    """The first way to load `model` otherwise with which the Space fits, if one does, and what it then takes."""
+    if case.setting is None or case.fit.free_bytes is None:
+        return
+    for name, load in changes.items():
+        changed = [replace(model, load=load) if one is model else one for one in case.models]
+        taken = estimate(changed, case.setting).bytes.expected
+        if taken <= case.fit.free_bytes:
+            yield name, taken
             return
 
 
@@ -154,15 +163,10 @@ def which_cards(needed: Estimate) -> Iterator[str]:
         yield f"No single card has {size(span.expected)}."
 
 
-def _largest(case: Case, wanted: object) -> Model | None:
+def _largest(case: Case, wanted: Callable[[Load], bool]) -> Model | None:
     costs = case.fit.estimate.weights
-    rows = [model for model in case.models if wanted(model) and costs.get(model.id)]  # type: ignore[operator]
+    rows = [model for model in case.models if wanted(model.load) and costs.get(model.id)]
     return max(rows, key=lambda model: costs[model.id], default=None)
-
-
-def _estimated(case: Case, old: Model, new: Model) -> Estimate:
-    assert case.setting is not None  # noqa: S101 - narrows the type: both callers have asked
-    return estimate([new if model is old else model for model in case.models], case.setting)
 
 
 def devices_told(devices: Sequence[Device]) -> str:

@@ -83,8 +83,7 @@ def cost_of(model: Model, setting: Setting) -> Cost:
         in_turn=bool(load.offload),
         on_gpu=possible,
         exact=bool(rows) and all(row.exact for row in rows),
-        notes=model.notes
-        + (("vLLM takes 90 % of a card whatever its model needs.",) if load.library == "vllm" else ()),
+        notes=(*model.notes, *((_VLLM,) if load.library == "vllm" else ())),
     )
 
 

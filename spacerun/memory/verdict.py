@@ -69,21 +69,22 @@ def judge(estimate: Estimate, report: DeviceReport, choice: str, *, needs_gpu: b
         UsageError: `choice` names no device that can be used.
         NoGpuError: `choice` names a device and there is none.
     """
+    together = select(report, choice)
+    single = together[:1]
     if choice == "auto":
-        usable = tuple(sorted(filter(_is_usable, report.devices), key=lambda device: -(device.free_bytes or 0)))
-    else:
-        usable = select(report, choice)
-    if not usable:
+        # Programs take the first device that they see; a GPU in MIG mode is used through its instances.
+        together = _freest_first(together)
+        single = _freest_first([device for device in report.devices if not device.is_mig_parent])[:1]
+    if not single:
         return Fit(Verdict.NO_GPU if needs_gpu else Verdict.NOT_NEEDED, estimate)
-    whole = select(report, "auto") if choice == "auto" else usable
     if not estimate.uses_gpu:
         unclear = bool(estimate.unknown) or needs_gpu
-        return Fit(Verdict.UNKNOWN if unclear else Verdict.NOT_NEEDED, estimate, _freest_first(whole, choice))
-    alone = _against(estimate, usable[:1])
+        return Fit(Verdict.UNKNOWN if unclear else Verdict.NOT_NEEDED, estimate, together)
+    alone = _against(estimate, single)
     if estimate.spread and alone.verdict is not Verdict.FITS:
-        return _against(estimate, _freest_first(whole, choice))
+        return _against(estimate, together)
     if alone.verdict is Verdict.UNKNOWN or choice != "auto":
-        return replace(alone, gpus=_freest_first(whole, choice))
+        return replace(alone, gpus=together)
     return alone
 
 
@@ -106,13 +107,5 @@ def _against(estimate: Estimate, devices: Sequence[Device]) -> Fit:
     return Fit(verdict, estimate, tuple(devices), room)
 
 
-def _is_usable(device: Device) -> bool:
-    """Whether a program can use it: a GPU in MIG mode is used through its instances."""
-    return not device.is_mig_parent
-
-
-def _freest_first(devices: Sequence[Device], choice: str) -> tuple[Device, ...]:
-    """As asked for by name; else the one with the most free memory first: programs take the first."""
-    if choice != "auto":
-        return tuple(devices)
+def _freest_first(devices: Sequence[Device]) -> tuple[Device, ...]:
     return tuple(sorted(devices, key=lambda device: -(device.free_bytes or 0)))

@@ -25,6 +25,11 @@ Called again and again; raises `ProbeError` where the page loads, but what is be
 """
 
 
+def any_page(listener: Listener) -> Answer | None:
+    """A `Judge` for what has no more than a page: whatever loads is an answer."""
+    return Answer(listener, gradio=False)
+
+
 @dataclass(frozen=True)
 class Site:
     """A Space whose files are all here, ready to be built and started.
@@ -112,3 +117,15 @@ class Sdk(Protocol):
 
     def judge(self, spec: AppSpec) -> Judge:
         """What tells when an app that was just started answers: made anew for each of its lives."""
+
+
+class Unbuilt:
+    """What the SDKs share that start an app from the Space's files as they are."""
+
+    def steps(self, card: SpaceCard) -> tuple[str, ...]:  # noqa: ARG002
+        """See `Sdk`."""
+        return ()
+
+    def build(self, site: Site, clock: StageClock) -> str:  # noqa: ARG002
+        """See `Sdk`."""
+        return ""

@@ -6,7 +6,6 @@ import os
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from spacerun.app.answer import Answer, Listener
 from spacerun.containers import store
 from spacerun.containers.build import (
     client_variables,
@@ -23,7 +22,7 @@ from spacerun.containers.engine import Engine, find_engine
 from spacerun.containers.folders import folders_of, places
 from spacerun.containers.run import Container, Gpu, Network, Run, container_name, network_of, run_argv, split_variables
 from spacerun.errors import FetchError
-from spacerun.sdks.base import Command, Sdk
+from spacerun.sdks.base import Command, Sdk, any_page
 from spacerun.text import one_line
 
 if TYPE_CHECKING:
@@ -98,7 +97,7 @@ class _Docker:
         )
 
     def judge(self, spec: AppSpec) -> Judge:  # noqa: ARG002
-        return judge
+        return any_page  # any server may be in a container, and all have one
 
 
 class _Prebuilt(_Docker):
@@ -115,11 +114,6 @@ class _Prebuilt(_Docker):
             _tell_network(engine, image, site, clock)
             stage.text = image
         return image
-
-
-def judge(listener: Listener) -> Answer | None:
-    """Any server may be in a container, and all have a page."""
-    return Answer(listener, gradio=False)
 
 
 SDK: Final[Sdk] = _Docker()

@@ -7,27 +7,19 @@ from typing import TYPE_CHECKING, Final
 from spacerun.app import http
 from spacerun.app.answer import Answer, Listener
 from spacerun.errors import ProbeError
-from spacerun.sdks.base import Command, Sdk
+from spacerun.sdks.base import Command, Sdk, Unbuilt
 from spacerun.sdks.entries import start_entry
 
 if TYPE_CHECKING:
     from spacerun.app.spec import AppSpec
-    from spacerun.progress import StageClock
     from spacerun.sdks.base import Judge, Site
-    from spacerun.space.card import SpaceCard
 
 _SOUND, _BROKEN, _UNKNOWN = "sound", "broken", "unknown"
 
 
-class _Gradio:
+class _Gradio(Unbuilt):
     wants_python = True
     asks_password = True
-
-    def steps(self, card: SpaceCard) -> tuple[str, ...]:  # noqa: ARG002
-        return ()
-
-    def build(self, site: Site, clock: StageClock) -> str:  # noqa: ARG002
-        return ""
 
     def command(self, site: Site, built: str, *, host: str, port: int) -> Command:  # noqa: ARG002
         # Gradio has host and port from the variables that every app gets.

@@ -7,25 +7,16 @@ from typing import TYPE_CHECKING, Final
 from spacerun.containers.dockerfile import read_dockerfile
 from spacerun.containers.nocontainer import HOST, PORT, Translation, translate
 from spacerun.errors import PackagesError
-from spacerun.sdks.base import Command, Sdk
-from spacerun.sdks.docker import judge
+from spacerun.sdks.base import Command, Sdk, Unbuilt, any_page
 
 if TYPE_CHECKING:
     from spacerun.app.spec import AppSpec
-    from spacerun.progress import StageClock
     from spacerun.sdks.base import Judge, Site
-    from spacerun.space.card import SpaceCard
 
 
-class _NoContainer:
+class _NoContainer(Unbuilt):
     wants_python = True
     asks_password = False
-
-    def steps(self, card: SpaceCard) -> tuple[str, ...]:  # noqa: ARG002
-        return ()
-
-    def build(self, site: Site, clock: StageClock) -> str:  # noqa: ARG002
-        return ""
 
     def command(self, site: Site, built: str, *, host: str, port: int) -> Command:  # noqa: ARG002
         translation = translate(read_dockerfile(site.directory), site.directory, app_port=site.card.app_port)
@@ -39,7 +30,7 @@ class _NoContainer:
         return Command(_in_folder(translation, argv), variables)
 
     def judge(self, spec: AppSpec) -> Judge:  # noqa: ARG002
-        return judge
+        return any_page
 
 
 SDK: Final[Sdk] = _NoContainer()

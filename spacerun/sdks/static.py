@@ -6,9 +6,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from spacerun.app.answer import Answer, Listener
 from spacerun.sdks import static_build, static_server
-from spacerun.sdks.base import Command, Sdk
+from spacerun.sdks.base import Command, Sdk, any_page
 from spacerun.text import one_line
 
 if TYPE_CHECKING:
@@ -42,11 +41,7 @@ class _Static:
         return Command((*server, *headers, *variables, "--", host, str(port), str(folder), site.card.app_file))
 
     def judge(self, spec: AppSpec) -> Judge:  # noqa: ARG002
-        return _judge
+        return any_page
 
 
 SDK: Final[Sdk] = _Static()
-
-
-def _judge(listener: Listener) -> Answer | None:
-    return Answer(listener, gradio=False)

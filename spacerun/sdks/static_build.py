@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from spacerun.children import child
 from spacerun.environment.uv import STAGE, clean_environment
 from spacerun.errors import PackagesError, PrerequisiteError
-from spacerun.paths import home, locked, read_json, write_json
+from spacerun.paths import home, locked, read_json, sha256, write_json
 from spacerun.text import one_line, printable
 
 if TYPE_CHECKING:
@@ -131,16 +131,8 @@ def _key(site: Site) -> str:
     for path, status in _files(site.directory):
         name, link = path.relative_to(site.directory), stat.S_ISLNK(status.st_mode)
         digest.update(f"\0{name}\0{stat.S_IMODE(status.st_mode)}\0".encode(errors="surrogateescape"))
-        digest.update(os.fsencode(path.readlink()) if link else _hash(path))
+        digest.update(os.fsencode(path.readlink()) if link else bytes.fromhex(sha256(path)))
     return digest.hexdigest()[:20]
-
-
-def _hash(path: Path) -> bytes:
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while chunk := stream.read(1 << 20):
-            digest.update(chunk)
-    return digest.digest()
 
 
 def _copy(root: Path, target: Path) -> None:

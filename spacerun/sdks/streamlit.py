@@ -7,30 +7,22 @@ from typing import TYPE_CHECKING, Final
 
 from spacerun.app.answer import Answer, Listener
 from spacerun.errors import ProbeError
-from spacerun.sdks.base import Command, Sdk
+from spacerun.sdks.base import Command, Sdk, Unbuilt
 from spacerun.sdks.streamlit_visit import Visit, is_healthy
 
 if TYPE_CHECKING:
     from spacerun.app.spec import AppSpec
-    from spacerun.progress import StageClock
     from spacerun.sdks.base import Judge, Site
     from spacerun.sdks.streamlit_visit import Raised
-    from spacerun.space.card import SpaceCard
 
 # A script may run for ever: a clock, a camera. One that did so for this long without an exception is not waited for.
 _LONG_SECONDS: Final = 60.0
 _STACK_LINES: Final = 8
 
 
-class _Streamlit:
+class _Streamlit(Unbuilt):
     wants_python = True
     asks_password = False
-
-    def steps(self, card: SpaceCard) -> tuple[str, ...]:  # noqa: ARG002
-        return ()
-
-    def build(self, site: Site, clock: StageClock) -> str:  # noqa: ARG002
-        return ""
 
     def command(self, site: Site, built: str, *, host: str, port: int) -> Command:  # noqa: ARG002
         assert site.environment is not None  # noqa: S101 - narrows the type: it is made for an SDK that wants Python

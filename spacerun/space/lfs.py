@@ -14,7 +14,7 @@ from spacerun import hub
 from spacerun.children import bound, check, child
 from spacerun.errors import FetchError, PrerequisiteError
 from spacerun.lanes import Lanes
-from spacerun.paths import home, locked
+from spacerun.paths import home, locked, sha256
 from spacerun.space import git, objects
 from spacerun.space.pointers import is_pointer
 from spacerun.space.tree import read_state
@@ -187,7 +187,7 @@ def _download(
             with hub.hub_errors(f"{one_line(pointer.path)} of {checkout.space}", revision=checkout.commit):
                 part = objects.part(arriving, pointer.oid)
                 _download_part(address, part, pointer, token, progress)
-            if objects.sha256(part) != pointer.oid:
+            if sha256(part) != pointer.oid:
                 part.unlink()
                 raise FetchError(
                     f"{one_line(pointer.path)} arrived with another content than its pointer names.",

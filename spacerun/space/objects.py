@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 from typing import TYPE_CHECKING
@@ -15,8 +14,6 @@ if TYPE_CHECKING:
 
     from spacerun.space.pointers import Pointer
     from spacerun.space.tree import Checkout
-
-_CHUNK_BYTES = 1 << 20
 
 
 def stored(pointer: Pointer) -> Path | None:
@@ -85,15 +82,6 @@ def place(checkout: Checkout, pointer: Pointer, source: Path) -> int:
     temporary.chmod(target.stat().st_mode)
     temporary.replace(target)
     return target.stat().st_mtime_ns
-
-
-def sha256(path: Path) -> str:
-    """SHA-256 of a file, in hex."""
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while chunk := stream.read(_CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def _path(oid: str) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shlex
 import shutil
@@ -13,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from spacerun.errors import RefusedError
-from spacerun.paths import write_atomic
+from spacerun.paths import sha256, write_atomic
 from spacerun.space import git
 from spacerun.space.entries import Entry, content, entries, entry_at, entry_of
 from spacerun.space.pointers import is_pointer, parse_pointer
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 
 # Gives, for a working tree, the content that edited files would have without spacerun's own edit, by path.
 Unedited = Callable[[Path], Mapping[str, bytes]]
-_CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -237,13 +235,7 @@ def _is_as_committed(path: Path, pointer: Pointer, filled_at: int | None) -> boo
 
 def _holds(path: Path, pointer: Pointer) -> bool:
     """Whether the file at `path` is the object that `pointer` names."""
-    digest = hashlib.sha256()
     try:
-        if path.stat().st_size != pointer.size:
-            return False
-        with path.open("rb") as stream:
-            while chunk := stream.read(_CHUNK_BYTES):
-                digest.update(chunk)
+        return path.stat().st_size == pointer.size and sha256(path) == pointer.oid
     except OSError:
         return False
-    return digest.hexdigest() == pointer.oid

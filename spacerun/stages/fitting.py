@@ -12,7 +12,7 @@ from packaging.version import Version
 
 from spacerun.app.variables import download_cache
 from spacerun.errors import GpuMemoryError, NoGpuError, PrerequisiteError, SpacerunError
-from spacerun.gpu.devices import read_devices, select
+from spacerun.gpu.devices import STAGE, read_devices, select
 from spacerun.memory import ledger
 from spacerun.memory.advice import Case, advice, devices_told
 from spacerun.memory.cards import flavor_gib, zero_gib
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from spacerun.progress import StageClock
     from spacerun.stages import Checked, Located, Options
 
-STAGE: Final = "check-gpu"
 _SECOND_GPU: Final = re.compile(r"cuda:[1-9]")
 # PyTorch 2.0 and its attention without a score matrix came out on this day.
 _SDPA: Final = "2023-03-15"
@@ -166,11 +165,12 @@ def _no_gpu(located: Located, options: Options) -> SpacerunError | None:
 def _too_small(located: Located) -> SpacerunError | None:
     if located.fit.verdict is not Verdict.TOO_SMALL:
         return None
+    told = advice(case(located))
     return GpuMemoryError(
         f"{located.name} takes {ranged(located.fit.estimate.bytes)} of GPU memory. {_free(located.fit)}.",
-        hint="\n".join([*advice(case(located)), "To start it all the same: --force"]),
+        hint="\n".join([*told, "To start it all the same: --force"]),
         stage=STAGE,
-        data={"advice": list(advice(case(located)))},
+        data={"advice": list(told)},
     )
 
 

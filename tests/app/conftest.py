@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from spacerun.app import registry
+from spacerun.app import launch_detached, registry
 from spacerun.app.spec import AppSpec
 
 if TYPE_CHECKING:
@@ -130,6 +130,23 @@ def space(tmp_path: Path):
     for one in made:
         for pid in one.leftovers():  # so that a failing test leaves nothing either
             psutil.Process(pid).kill()
+
+
+@pytest.fixture
+def detached(space):
+    """Launch an app detached, and end it with the test."""
+    apps = []
+
+    def launch(program, **settings):
+        app = space(program, **settings)
+        apps.append(app)
+        return app, launch_detached(app.spec, app.environment)
+
+    yield launch
+    for app in apps:
+        record = registry.load(app.spec.id)
+        if record and record.active:
+            registry.stop(record)
 
 
 @pytest.fixture

@@ -22,23 +22,6 @@ from spacerun.errors import AppCrashedError, AppTimeoutError, ShareError
 from tests.app.conftest import wait_for
 
 
-@pytest.fixture
-def detached(space):
-    """Launch an app detached, and end it with the test."""
-    apps = []
-
-    def launch(program, **settings):
-        app = space(program, **settings)
-        apps.append(app)
-        return app, launch_detached(app.spec, app.environment)
-
-    yield launch
-    for app in apps:
-        record = registry.load(app.spec.id)
-        if record and record.active:
-            registry.stop(record)
-
-
 def as_command(capsys, function, *args, **options):
     """Exit status and output of a command, called as Typer would."""
     status = 0

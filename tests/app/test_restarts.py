@@ -131,23 +131,6 @@ def test_the_pause_before_a_restart_can_be_cut_short(space, foreground, how, mon
     assert registry.load(app.spec.id).status == "stopped"
 
 
-@pytest.fixture
-def detached(space):
-    """Launch an app detached, and end it with the test."""
-    apps = []
-
-    def launch(program, **settings):
-        app = space(program, **settings)
-        apps.append(app)
-        return app, launch_detached(app.spec, app.environment)
-
-    yield launch
-    for app in apps:
-        record = registry.load(app.spec.id)
-        if record and record.active:
-            registry.stop(record)
-
-
 def test_restart_keeps_name_port_log_and_the_secrets_of_a_running_app(detached, spacerun_home):
     _, first = detached("answers", SECRET="s3cr3t-value", LINE="hello")
     lines = []
