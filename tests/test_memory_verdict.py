@@ -424,6 +424,11 @@ def test_the_ledger_keeps_the_real_peak_and_check_gpu_uses_it(hub, hub_command, 
     assert (data["required"]["expected_bytes"], data["required"]["confidence"]) == (14_500 * MIB, "measured")
     shown = hub_command.run("check-gpu", name, COLUMNS="200").out
     assert f"Measured 14.2 GiB here on {entry['measured_at'][:10]}" in shown
+    with hub_command.launch(name, "--no-share") as again:
+        held = Process(again.data["pid"], 13_000)
+        fake_nvml.change(file, [a10g(14_000, processes=[held])])
+        second = until(lambda: [row for row in entries(hub_command) if row["app"] == again.data["id"]])
+    assert second[0]["expected_bytes"] == entry["expected_bytes"] != entry["peak_bytes"]
     table = hub_command.run("check-gpu", "--ledger", COLUMNS="200").out
     assert name in table
     assert "14.2 GiB" in table

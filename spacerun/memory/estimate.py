@@ -52,6 +52,7 @@ class Estimate:
         spread: Whether the code lets its weights lie on several GPUs.
         confidence: How much of it was read, and how much assumed.
         notes: What else a reader should know, one sentence each.
+        assumed: What was estimated before a measurement took its place; None where none did.
     """
 
     terms: tuple[Term, ...] = ()
@@ -61,6 +62,7 @@ class Estimate:
     spread: bool = False
     confidence: Confidence = "none"
     notes: tuple[str, ...] = ()
+    assumed: Span | None = None
 
     @property
     def bytes(self) -> Span:

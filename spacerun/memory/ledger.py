@@ -122,7 +122,13 @@ def corrected(estimate: Estimate, space: str) -> Estimate:
     day = entry.measured_at[:10]
     beside = Term("measured", "", rest, f"measured {size(peak)} here on {day}, less the weights", _PEAK_SOURCE)
     note = f"measured {size(peak)} here on {day}"
-    return replace(estimate, terms=(*fixed, beside), confidence="measured", notes=(*estimate.notes, note))
+    return replace(
+        estimate,
+        terms=(*fixed, beside),
+        confidence="measured",
+        notes=(*estimate.notes, note),
+        assumed=estimate.bytes,
+    )
 
 
 def _entry(value: object) -> Entry | None:

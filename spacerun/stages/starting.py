@@ -162,7 +162,8 @@ def _expected(located: Located) -> dict[str, Any] | None:
     fit = located.fit
     if not fit.gpus:
         return None
-    span = fit.estimate.bytes
+    # A measurement is to be held against an estimate, not against the measurement before it.
+    span = fit.estimate.assumed or fit.estimate.bytes
     return {
         "signature": ledger.signature(fit.estimate),
         "device": " + ".join(device.name for device in fit.gpus),

@@ -44,6 +44,7 @@ def test_the_most_that_was_measured_takes_the_place_of_what_was_assumed() -> Non
     assert used.bytes.expected == pytest.approx(14.2 * GIB, rel=1e-6)
     assert used.bytes.high == max(round(1.1 * round(14.2 * GIB)), taken.bytes.expected)
     assert used.weights_bytes == taken.weights_bytes
+    assert (used.assumed, taken.assumed) == (taken.bytes, None)
     assert (used.confidence, used.notes) == ("measured", ("measured 14.2 GiB here on 2026-11-20",))
 
 
