@@ -47,10 +47,16 @@ def can_redraw(console: Console) -> bool:
     return console.is_terminal and not console.is_dumb_terminal and not in_notebook() and "CI" not in os.environ
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Leave a reader that went away (`| head`) to the command; rich would exit with 1."""
+        raise  # noqa: PLE0704 - called while the error is handled
+
+
 def _console(file: TextIO | None = None, *, stderr: bool = False, width: int | None = None) -> Console:
     """A console. In a notebook it writes plain text, whatever ipykernel says by `FORCE_COLOR`."""
     plain = False if in_notebook() else None
-    return Console(
+    return _Console(
         file=file,
         stderr=stderr,
         width=width,

@@ -18,7 +18,7 @@ _WATCH_SECONDS = 2.0
 def check_gpu(
     space: Annotated[
         str | None,
-        typer.Argument(metavar="[SPACE]", help="The Space to check, as for launch.", show_default=False),
+        typer.Argument(metavar="SPACE", help="The Space to check, as for launch.", show_default=False),
     ] = None,
     model: Annotated[
         list[str] | None,

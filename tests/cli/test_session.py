@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -97,3 +100,12 @@ def test_every_exit_code_has_the_number_of_the_contract() -> None:
         "gpu_memory": 8, "app_crashed": 9, "timeout": 10, "share_failed": 11, "probe_failed": 12, "prerequisite": 13,
         "missing_secret": 14, "interrupted": 130,
     }  # fmt: skip
+
+
+def test_a_reader_that_goes_away_is_no_failure(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)  # as `| head` does once it has enough
+    command = [sys.executable, "-m", "spacerun", "check-gpu", "--ledger"]
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, timeout=60, check=False)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, b"")
