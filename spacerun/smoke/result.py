@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 Status = Literal["passed", "partial", "failed", "network", "not_run"]
-"""`partial`: sound as far as this machine allows, which is not all the way. `network`: the network failed, not the Space.
+"""`partial`: sound as far as this machine allows, which is not all the way. `network`: that failed, and not the Space.
 `not_run`: it was not tested, for the run ended before."""
 
 
