@@ -35,6 +35,7 @@ class SpacerunError(Exception):
         hint: The next thing to do, with the command to type where there is one.
         stage: Stage of the pipeline in which it happened (`find`, `clone`, `lfs`, ...).
         data: What is known so far, for `--json`.
+        passing: Whether the network or a busy server is to blame, so that trying again later may do.
     """
 
     exit_code: ClassVar[ExitCode] = ExitCode.INTERNAL
@@ -46,12 +47,14 @@ class SpacerunError(Exception):
         hint: str | None = None,
         stage: str | None = None,
         data: dict[str, Any] | None = None,
+        passing: bool = False,
     ) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
         self.stage = stage
         self.data = data or {}
+        self.passing = passing
 
 
 class UsageError(SpacerunError):

@@ -135,11 +135,13 @@ def _no_answer(error: Exception, what: str) -> FetchError | None:
         return FetchError(
             f"Asked for {what}, {where} answered: {one_line(str(error))}",
             hint="Try again in a minute; HF_ENDPOINT tells which Hub is asked.",
+            passing=error.response is not None and error.response.status_code in _PASSING,
         )
     if is_transport_error(error):
         return FetchError(
             f"T{where[1:]} cannot be reached: {one_line(str(error)) or type(error).__name__}",
             hint="Check the network, or add --offline to use what is on this disk.",
+            passing=True,
         )
     if isinstance(error, (OSError, ValueError, TypeError, KeyError, AttributeError)):
         return FetchError(

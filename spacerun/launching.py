@@ -48,9 +48,12 @@ def launch(options: Options, clock: StageClock, start: Callable[[Prepared, Ready
     options = needing.require(located, options, clock)
     fitting.require(located, options, clock)
     preparing.provide_system_packages(located, options, clock)
-    climb = _Climb(options, clock, located)
-    while not climb.attempt(start):
-        pass
+    climb = Climb(options, clock, located)
+
+    def use(prepared: Prepared) -> None:
+        start(*climb.ready(prepared), climb.worked)
+
+    climb.run(use)
 
 
 @dataclass(frozen=True)
@@ -90,8 +93,18 @@ def launch_supervised(
     return launched[0]
 
 
-class _Climb:
-    """The attempts of one launch."""
+class Climb:
+    """The attempts of one launch.
+
+    Args:
+        options: What the user asked for.
+        clock: Told of each attempt.
+        located: The Space, with the choice of packages to begin with.
+
+    Attributes:
+        options: As above; they may be changed between the making of the environment and the start.
+        located: The Space, with the present choice of packages.
+    """
 
     def __init__(self, options: Options, clock: StageClock, located: Located) -> None:
         self.options = options
@@ -99,6 +112,7 @@ class _Climb:
         self.located = located
         self.attempts: list[Attempt] = []
         self._tried: set[str] = set()
+        self._ready: Ready | None = None
         self.limits = Limits(
             1 if options.locked else options.attempts, dates=options.as_of == "auto", python=options.python is None
         )
@@ -117,18 +131,41 @@ class _Climb:
             python=wanted.python_override if wanted.python_override != self.options.python else None,
         )
 
-    def attempt(self, start: Callable[[Prepared, Ready, Callable[[], None]], None]) -> bool:
+    def run(self, use: Callable[[Prepared], None]) -> None:
+        """Prepare the Space, and again with another choice of packages while `use` fails for want of that.
+
+        Raises:
+            SpacerunError: The last attempt failed; its hint says why, as far as that is known.
+        """
+        while not self._attempt(use):
+            pass
+
+    def ready(self, prepared: Prepared) -> tuple[Prepared, Ready]:
+        """What to start, with its GPUs chosen anew.
+
+        Raises:
+            GpuMemoryError: What was free is free no more.
+        """
+        self.located = fitting.renewed(prepared.located, self.options, self.clock)
+        prepared = replace(prepared, located=self.located)
+        self._ready = starting.ready(prepared, self.options)
+        return replace(prepared, attempts=(*self.attempts, self._noted())), self._ready
+
+    def worked(self) -> None:
+        """Remember the present choice: the next launch begins with it."""
+        located = self.located
+        memory = Memory(self.choice, checked=located.environment_plan.key)
+        ladder.memorize(located.name, located.checkout.commit, memory)
+
+    def _attempt(self, use: Callable[[Prepared], None]) -> bool:
         """Try the present choice; False if it failed and another one is at hand."""
         prepared: Prepared | None = None
-        ready: Ready | None = None
+        self._ready = None
         self._tried.add(self.located.environment_plan.key)
         try:
             prepared = pipeline.prepare(self.located, self.options, self.clock)
-            self.located = fitting.renewed(prepared.located, self.options, self.clock)
-            prepared = replace(prepared, located=self.located)
-            ready = starting.ready(prepared, self.options)
-            prepared = replace(prepared, attempts=(*self.attempts, self._attempt()))
-            start(prepared, ready, self._worked)
+            self.located = prepared.located
+            use(prepared)
         except SpacerunError as error:
             known = prepared_data(prepared) if prepared else located_data(self.located)
             error.data = known | error.data
@@ -136,10 +173,10 @@ class _Climb:
                 raise
             self.clock.progress.finish(error.stage or "start", "", 0.0)
             findings = postmortem.findings(error)
-            self.attempts.append(self._attempt(error, findings))
-            following = None if ready and _is_over(ready) else self._following()
+            self.attempts.append(self._noted(error, findings))
+            following = None if self._ready and _is_over(self._ready) else self._following()
             if following is None:
-                raise _explained(self.attempts, ready.spec if ready else None) from None
+                raise _explained(self.attempts, self._ready.spec if self._ready else None) from None
             self.clock.progress.warn(_told(error, findings, ladder.describe(*following[1:])))
             self.located = following[0]
             return False
@@ -160,12 +197,7 @@ class _Climb:
                 return located, choice, self.choice
         return None
 
-    def _worked(self) -> None:
-        located = self.located
-        memory = Memory(self.choice, checked=located.environment_plan.key)
-        ladder.memorize(located.name, located.checkout.commit, memory)
-
-    def _attempt(self, error: SpacerunError | None = None, findings: tuple[Finding, ...] = ()) -> Attempt:
+    def _noted(self, error: SpacerunError | None = None, findings: tuple[Finding, ...] = ()) -> Attempt:
         plan = self.located.environment_plan
         return Attempt(self.choice, plan.as_of.rung, plan.as_of.date, error, findings)
 

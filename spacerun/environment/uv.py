@@ -43,7 +43,8 @@ _GIT_CONFIG: Final = {
 _NO_SPACE = re.compile(r"No space left on device|os error 28\b|Disk quota exceeded|os error 122\b")
 _NO_NETWORK = re.compile(
     r"dns error|tcp connect error|client error \(Connect\)|Network is unreachable|operation timed out"
-    r"|Could not resolve host|Connection refused|Failed to connect to",
+    r"|Could not resolve host|Connection refused|Failed to connect to"
+    r"|HTTP status (?:server error|client error \(429)|connection closed before message completed",
 )
 _ERROR_START = re.compile(r"^(?:error:|\s*\u00d7)", re.MULTILINE)
 # uv before 0.10 draws a tree of causes, newer ones write a word before each.
@@ -170,7 +171,7 @@ def _explained(doing: str, text: str, status: int) -> SpacerunError:
         return UnresolvableError(f"{doing}: {said}", hint=hint, stage=STAGE, data=data)
     if _NO_NETWORK.search(text):
         hint = "Check the network and the proxy; --offline uses only what was downloaded before."
-        return PackagesError(f"{doing}: {said}", hint=hint, stage=STAGE, data=data)
+        return PackagesError(f"{doing}: {said}", hint=hint, stage=STAGE, data=data, passing=True)
     return PackagesError(
         f"{doing}: {said}", hint="Run it again with --verbose to see all of it.", stage=STAGE, data=data
     )

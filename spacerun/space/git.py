@@ -70,6 +70,12 @@ _NO_ACCESS = (
     "returned error: 401",
     "returned error: 403",
 )
+# How it says that the line or the server failed (curl's messages, and git's http.c, remote-curl.c and pkt-line.c).
+_PASSING = re.compile(
+    r"returned error: (?:429|5\d\d)|Could not resolve host|Failed to connect|Connection (?:refused|reset|timed out)"
+    r"|Operation too slow|RPC failed|early EOF|hung up unexpectedly|unexpected disconnect|Empty reply from server",
+    re.IGNORECASE,
+)
 # Prefix of folders in a repository in which files are made before they are moved into the working tree.
 SCRATCH = "spacerun-new-"
 _scrubbed: dict[str, str] = {}
@@ -285,7 +291,9 @@ def fetch_error(error: Exception, what: str) -> FetchError | NotFoundError | Pre
             hint="Ask for access on its page, then log in with: hf auth login",
         )
     return FetchError(
-        f"{what} could not be fetched: {text}", hint="Check the network and try again; what has arrived is kept."
+        f"{what} could not be fetched: {text}",
+        hint="Check the network and try again; what has arrived is kept.",
+        passing=_PASSING.search(said) is not None,
     )
 
 
