@@ -147,7 +147,7 @@ def launch(
         force=force,
         offline=offline,
     )
-    with _working(progress) as listener:
+    with working(progress) as listener:
         clock = StageClock(listener)
         launched = launching.launch_supervised(options, clock, tied=not detach)
         data = launch_data(launched.prepared, launched.record, clock.seconds)
@@ -238,7 +238,7 @@ def plan(
         prebuilt=prebuilt,
         offline=offline,
     )
-    with _working(progress) as listener:
+    with working(progress) as listener:
         clock = StageClock(listener)
         planned = planning.plan(options, clock, build=build)
         located = planned.located
@@ -261,7 +261,7 @@ def _end(app: App, pid: int) -> None:
 
 
 @contextmanager
-def _working(shown: bool | None) -> Iterator[ConsoleProgress | SilentProgress]:  # noqa: FBT001 - a setting, passed on
+def working(shown: bool | None) -> Iterator[ConsoleProgress | SilentProgress]:  # noqa: FBT001 - a setting, passed on
     """Work inside somebody else's program: yields who is told of it, puts the environment back, makes failures safe."""
     from spacerun.console import ConsoleProgress, cell_output, in_notebook
     from spacerun.progress import SilentProgress

@@ -132,6 +132,11 @@ class ConsoleProgress:
         self.warnings.append(text)
         self._line(Text.assemble(("! ", "yellow bold"), text))
 
+    def show(self, text: Text) -> None:
+        """Show a line with colours of its own."""
+        if not self._quiet:
+            self._line(text)
+
     def log(self, line: str, stream: TextIO) -> None:
         """Write a line of the app's log to `stream`, which may be the same terminal."""
         with self._lock:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Any, ClassVar
+from typing import Any
 
 
 class ExitCode(IntEnum):
@@ -38,7 +38,7 @@ class SpacerunError(Exception):
         passing: Whether the network or a busy server is to blame, so that trying again later may do.
     """
 
-    exit_code: ClassVar[ExitCode] = ExitCode.INTERNAL
+    exit_code: ExitCode = ExitCode.INTERNAL
 
     def __init__(
         self,

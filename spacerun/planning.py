@@ -121,12 +121,12 @@ def plan(
     needed = Needed(located, {model: others for model, others in missing if others})
     show_needs(needed)
     located = fitted(located, options, clock)
-    packages = _packages(located, clock, build=build, offline=options.is_offline)
+    resolved = packages(located, clock, build=build, offline=options.is_offline)
     if options.lock:
-        _export_lock(located, packages, options.lock, clock)
+        _export_lock(located, resolved, options.lock, clock)
     return Planned(
         located=located,
-        packages=packages,
+        packages=resolved,
         build=sdks.of(located.card.runner).steps(located.card),
         container=containing.planned(located, options),
         system_packages=system_packages(located),
@@ -137,7 +137,7 @@ def plan(
     )
 
 
-def _packages(located: Located, clock: StageClock, *, build: bool, offline: bool) -> Resolution:
+def packages(located: Located, clock: StageClock, *, build: bool, offline: bool) -> Resolution:
     """The packages of the environment that is there already, else what uv resolves without installing."""
     if located.environment_plan.empty:
         return Resolution((), (), 0, split=False)

@@ -51,9 +51,8 @@ class Item:
 
 def items() -> list[Item]:
     """All that is kept, the largest first."""
-    running = registry.records(active=True)
-    used_directories = {record.directory for record in running if registry.alive(record)}
-    found = [_tree_item(space, tree, used_directories) for space, tree in _trees()]
+    used = _used_directories()
+    found = [_tree_item(space, tree, used) for space, tree in _trees()]
     found += [_environment_item(info) for info in list_environments()]
     found += [_build_item(folder) for folder in sorted(home().builds.glob("*"))]
     found += [_image_item(image) for image in images.images()]
@@ -82,7 +81,8 @@ def remove(space: str, *, force: bool) -> tuple[list[Item], int]:
     if not (is_valid_name(owner) and is_valid_name(name)) or not space_folder(space).is_dir():
         raise NotFoundError(f"Nothing of {one_line(space)} is on this disk.", hint="See what is: spacerun list")
     with locked(f"space-{space.replace('/', '--')}"):
-        mine = [item for item in items() if item.kind == "tree" and item.name.startswith(f"{space}@")]
+        used = _used_directories()
+        mine = [_tree_item(space, tree, used) for owner_name, tree in _trees() if owner_name == space]
         busy = next((item for item in mine if item.in_use), None)
         if busy:
             raise RefusedError(f"An app runs from {busy.name}.", hint=f"Stop it first: spacerun stop {space}")
@@ -116,7 +116,7 @@ def prune(*, everything: bool) -> tuple[list[Item], int]:
             remove_environment(item.name)
             removed.append(item)
         elif item.kind == "build" and not item.in_use:
-            _remove_build(item)
+            remove_build(item.name)
             removed.append(item)
         elif item.kind == "image" and not item.in_use and _remove_image(item):
             removed.append(item)
@@ -125,6 +125,11 @@ def prune(*, everything: bool) -> tuple[list[Item], int]:
             removed.append(item)
     freed = sum(item.size_bytes for item in removed)
     return removed, freed + _drop_unused_objects()
+
+
+def _used_directories() -> set[str]:
+    """Folders from which an app runs."""
+    return {record.directory for record in registry.records(active=True) if registry.alive(record)}
 
 
 def _trees() -> list[tuple[str, Path]]:
@@ -148,11 +153,13 @@ def _build_item(folder: Path) -> Item:
     return Item("build", folder.name, str(folder), tree_bytes(folder), _used(folder), _is_used(folder))
 
 
-def _remove_build(item: Item) -> None:
-    with locked(f"build-{item.name}"):
+def remove_build(key: str) -> None:
+    """Remove the built files `key` of a static Space."""
+    folder = home().builds / key
+    with locked(f"build-{key}"):
         # What marks it as complete goes first, so that a kill in between leaves nothing that looks whole.
-        (Path(item.directory) / "build.json").unlink(missing_ok=True)
-        shutil.rmtree(item.directory, ignore_errors=True)
+        (folder / "build.json").unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _image_item(image: Image) -> Item:

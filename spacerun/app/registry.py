@@ -153,6 +153,11 @@ def stop_requested(app_id: str) -> bool:
     return (run_folder(app_id) / _STOP).exists()
 
 
+def request_stop(app_id: str) -> None:
+    """Note that the end of app `app_id` is wanted."""
+    (run_folder(app_id) / _STOP).touch()
+
+
 def request_restart(app_id: str) -> None:
     """Ask the supervisor of app `app_id` to end it and start it again."""
     (run_folder(app_id) / _RESTART).touch()
@@ -218,7 +223,7 @@ def stop(record: AppRecord, *, grace: float = processes.GRACE_SECONDS) -> AppRec
     Returns:
         The record after that.
     """
-    (run_folder(record.id) / _STOP).touch()  # tells the supervisor that this end is wanted
+    request_stop(record.id)
     deadline = time.monotonic() + _STOP_SECONDS
     container = container_of(record)
     while True:

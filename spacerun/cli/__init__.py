@@ -18,6 +18,7 @@ from spacerun.cli.prune import prune
 from spacerun.cli.ps import ps
 from spacerun.cli.remove import remove
 from spacerun.cli.restart import restart
+from spacerun.cli.smoke_test import smoke_test
 from spacerun.cli.stop import stop
 
 app = typer.Typer(
@@ -49,6 +50,7 @@ def _spacerun(
 app.command()(launch)
 app.command()(plan)
 app.command("check-gpu")(check_gpu)
+app.command("smoke-test")(smoke_test)
 app.command()(ps)
 app.command()(logs)
 app.command()(stop)

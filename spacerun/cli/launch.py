@@ -53,14 +53,7 @@ def launch(
     like_hub: o.LikeHub = False,
     no_container: o.NoContainer = False,
     prebuilt: o.Prebuilt = False,
-    force: Annotated[
-        bool,
-        typer.Option(
-            "--force",
-            envvar="SPACERUN_FORCE",
-            help="Start although memory does not suffice, or a model that it needs cannot be had.",
-        ),
-    ] = False,
+    force: o.Force = False,
     offline: o.Offline = False,
     detach: Annotated[
         bool,

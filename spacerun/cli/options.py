@@ -243,6 +243,14 @@ Prebuilt = Annotated[
         help="Run a docker Space from the image that Hugging Face built, instead of building one.",
     ),
 ]
+Force = Annotated[
+    bool,
+    typer.Option(
+        "--force",
+        envvar="SPACERUN_FORCE",
+        help="Start although memory does not suffice, or a model that it needs cannot be had.",
+    ),
+]
 Timeout = Annotated[
     float | None,
     typer.Option(

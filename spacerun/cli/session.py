@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import sys
-import time
-import traceback
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from spacerun import __version__
 from spacerun.console import ConsoleProgress, in_notebook, stdout_console
+from spacerun.crash_log import write_crash_log
 from spacerun.errors import ExitCode, SpacerunError
 from spacerun.text import printable
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from types import TracebackType
 
     from rich.console import RenderableType
@@ -63,6 +59,12 @@ class Session:
             console.width = _WIDE if wide else console.width
             console.print(renderable)
 
+    def interrupted(self, data: dict[str, Any]) -> NoReturn:
+        """End as Ctrl-C does, with what is known in `data`."""
+        self._fail(
+            SpacerunError("Interrupted; all that was started has been stopped.", data=data), ExitCode.INTERRUPTED
+        )
+
     def confirm(self, question: str) -> bool | None:
         """Ask the user; None where nobody is there to answer."""
         if not self._is_attended:
@@ -100,14 +102,14 @@ class Session:
         if isinstance(error, SpacerunError):
             self._fail(error, error.exit_code)
         if _is_interruption(error):
-            self._fail(SpacerunError("Interrupted; all that was started has been stopped."), ExitCode.INTERRUPTED)
+            self.interrupted({})
         if isinstance(error, BrokenPipeError):
             # The reader went away (`| head`); what is left in the buffer has no one to go to.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise SystemExit(ExitCode.OK)
         # Typer's own exits and usage errors are RuntimeErrors that know how to show themselves.
         if isinstance(error, Exception) and not hasattr(error, "exit_code"):
-            log = _write_crash_log(self.command, error)
+            log = write_crash_log(self.command, error)
             self._fail(
                 SpacerunError(
                     f"Something went wrong inside spacerun: {type(error).__name__}.",
@@ -116,7 +118,7 @@ class Session:
                 ExitCode.INTERNAL,
             )
 
-    def _fail(self, error: SpacerunError, code: ExitCode) -> None:
+    def _fail(self, error: SpacerunError, code: ExitCode) -> NoReturn:
         self._write(
             {
                 "ok": False,
@@ -155,15 +157,3 @@ def _is_interruption(error: BaseException | None) -> bool:
     while error is not None and not isinstance(error, KeyboardInterrupt):
         error = error.__cause__
     return error is not None
-
-
-def _write_crash_log(command: str, error: Exception) -> Path:
-    from spacerun.paths import home, write_atomic
-
-    lines = [
-        f"spacerun {__version__} {command}, Python {platform.python_version()}, {platform.platform()}",
-        "".join(traceback.format_exception(error)),
-    ]
-    path = home().logs / f"crash-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{os.getpid()}.log"
-    write_atomic(path, printable("\n".join(lines)).encode())
-    return path

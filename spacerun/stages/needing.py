@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from spacerun import hub
 from spacerun.app.machine import LIKE_HUB
 from spacerun.app.variables import download_cache, seen_by_app
-from spacerun.errors import MissingSecretError, NotFoundError, SpacerunError, UsageError
+from spacerun.errors import MissingSecretError, NotFoundError, UsageError
 from spacerun.needs import adapters
 from spacerun.needs.access import Access, HubModel, ask
 from spacerun.needs.flow import Setting
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from spacerun.editing import SourceEdit
     from spacerun.needs.load import Load
+    from spacerun.needs.variables import Variable
     from spacerun.progress import StageClock
     from spacerun.space.card import SpaceCard
     from spacerun.space.find import FoundSpace
@@ -149,26 +150,33 @@ def require(located: Located, options: Options, clock: StageClock) -> Options:
         MissingSecretError: A value is missing, and nobody is there to give it.
         NotFoundError: A model is missing, private or gated.
     """
-    try:
-        return _required(located, options, clock)
-    except SpacerunError as error:
-        error.data = located_data(located) | error.data
-        raise
+    options = require_secrets(located, options)
+    require_models(located, options, clock)
+    return options
 
 
-def _required(located: Located, options: Options, clock: StageClock) -> Options:
-    options = _ask_for_secrets(located, options)
+def require_models(located: Located, options: Options, clock: StageClock) -> None:
+    """Refuse to go on without a model that the app starts with, unless `--force` is given.
+
+    Raises:
+        NotFoundError: It is missing, private or gated.
+    """
     problems = [(need, told) for need in located.models if (told := _problem(need, located, options))]
     fatal = next((told for need, told in problems if need.required and not options.force), None)
     for _, told in problems:
         if told is not fatal:
             clock.progress.warn(" ".join(told))
     if fatal:
-        raise NotFoundError(fatal[0], hint=f"{fatal[1]}. Or start it all the same: --force", stage="source")
-    return options
+        hint = f"{fatal[1]}. Or start it all the same: --force"
+        raise NotFoundError(fatal[0], hint=hint, stage="source", data=located_data(located))
 
 
-def _ask_for_secrets(located: Located, options: Options) -> Options:
+def require_secrets(located: Located, options: Options) -> Options:
+    """Ask the user for what the app does not start without; the options, with what was answered.
+
+    Raises:
+        MissingSecretError: A value is missing, and nobody is there to give it.
+    """
     given = dict(options.variables)
     missing = [row for row in located.needs.variables if row.required and row.name not in given]
     for row in missing:
@@ -178,21 +186,23 @@ def _ask_for_secrets(located: Located, options: Options) -> Options:
             else None
         )
         if value is None:
-            names = ", ".join(dict.fromkeys(row.name for row in missing))
-            first = missing[0]
-            give = " ".join(f"--env {row.name}=…" for row in missing)
-            token = " (or your own token: --pass-token)" if any(row.name in _TOKENS for row in missing) else ""
-            as_there = (
-                " (or all that Hugging Face sets: --like-hub)" if LIKE_HUB.keys() & set(names.split(", ")) else ""
-            )
-            raise MissingSecretError(
-                f"{located.name} does not start without {one_line(names)}, which {one_line(first.places[0])} reads.",
-                hint=f"Give it: spacerun launch {located.name} {give}{token}{as_there}. "
-                f"To try without: --env {first.name}=",
-                stage="source",
-            )
+            raise _missing_secret(located, missing)
         given[row.name] = value
     return replace(options, variables=given)
+
+
+def _missing_secret(located: Located, missing: Sequence[Variable]) -> MissingSecretError:
+    names = ", ".join(dict.fromkeys(row.name for row in missing))
+    first = missing[0]
+    give = " ".join(f"--env {row.name}=…" for row in missing)
+    token = " (or your own token: --pass-token)" if any(row.name in _TOKENS for row in missing) else ""
+    as_there = " (or all that Hugging Face sets: --like-hub)" if LIKE_HUB.keys() & set(names.split(", ")) else ""
+    return MissingSecretError(
+        f"{located.name} does not start without {one_line(names)}, which {one_line(first.places[0])} reads.",
+        hint=f"Give it: spacerun launch {located.name} {give}{token}{as_there}. To try without: --env {first.name}=",
+        stage="source",
+        data=located_data(located),
+    )
 
 
 def _problem(need: ModelNeed, located: Located, options: Options) -> tuple[str, str] | None:

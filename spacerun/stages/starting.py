@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from spacerun import hub, sdks
 from spacerun.app import registry
 from spacerun.app.machine import hub_variables, machine_variables
-from spacerun.app.ports import LOCALHOST, allocate_port, release_port
+from spacerun.app.ports import DEFAULT_PORT, LOCALHOST, allocate_port, release_port
 from spacerun.app.spec import AppSpec
 from spacerun.app.variables import app_environment, download_cache, given_names, own_variables, token_variables
 from spacerun.containers.build import is_clients
@@ -93,6 +93,21 @@ def ready(prepared: Prepared, options: Options) -> Ready:
         container=command.container,
     )
     return Ready(spec, app_environment(own, token=token, given=given))
+
+
+def clean_variables(prepared: Prepared, options: Options) -> dict[str, str]:
+    """The variables of the app for what else runs in its environment: without the start-up hook, and no secret."""
+    located = prepared.located
+    own = own_variables(
+        environment=prepared.environment,
+        hook=home().apps,
+        hf_home=_hf_home(located),
+        host=options.host,
+        port=options.port or DEFAULT_PORT,
+        cuda_visible_devices=_cuda_choice(prepared, options.gpu),
+        hub=_hub_variables(located, options),
+    )
+    return {name: value for name, value in app_environment(own, token=None, given={}).items() if name != "PYTHONPATH"}
 
 
 def site(located: Located, environment: Environment | None, options: Options) -> Site:
