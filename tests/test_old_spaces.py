@@ -36,7 +36,7 @@ def predict(url: str, text: str, *, fn_index: int = 0) -> tuple[int, str]:
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(("version", "day", "expected"), [
     ("3.50.2", "2023-10-25", "2023-10-27"),
-    ("4.44.0", "2024-09-12", "2024-09-14"),
+    pytest.param("4.44.0", "2024-09-12", "2024-09-14", marks=pytest.mark.slow),
 ])  # fmt: skip
 def test_an_unpinned_space_runs_in_the_packages_of_its_day(
     hub: Hub, hub_command: Command, version: str, day: str, expected: str

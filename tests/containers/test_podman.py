@@ -110,6 +110,7 @@ def no_container_is_left(engine: Engine) -> bool:
     return not containers(engine)
 
 
+@pytest.mark.slow
 def test_a_space_with_a_python_base(hub: Hub, command: Command, podman: Engine, python_base: str, port: int) -> None:
     command.variables["HF_ENDPOINT"] = hub.endpoint
     commit = hub.publish(
@@ -206,6 +207,7 @@ def test_kill_9_of_whoever_looks_after_it_is_mended_by_the_next_command(
         assert row["status"] == "crashed"
 
 
+@pytest.mark.slow
 def test_an_app_that_crashes_in_its_container(
     command: Command, podman: Engine, server: Path, tmp_path: Path, port: int
 ) -> None:
@@ -224,7 +226,7 @@ def test_a_build_that_fails_says_what_the_engine_said(command: Command, python_b
     assert not list(command.home.glob("cache/images/*"))
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGKILL, marks=pytest.mark.slow)])
 def test_a_build_that_is_given_up_leaves_nothing(
     command: Command, podman: Engine, python_base: str, tmp_path: Path, number: signal.Signals
 ) -> None:
@@ -265,6 +267,7 @@ def wait_until(reached: Callable[[], bool]) -> None:
         time.sleep(0.1)
 
 
+@pytest.mark.slow
 def test_a_port_of_its_own_where_the_engine_has_a_network(
     command: Command, podman: Engine, server: Path, tmp_path: Path, port: int
 ) -> None:
