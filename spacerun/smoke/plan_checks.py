@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from spacerun import planning, sdks
 from spacerun.smoke.result import Check
+from spacerun.source.launch_calls import find_launch_calls
+from spacerun.source.unlaunched import explain
 from spacerun.stages import preparing
 from spacerun.text import one_line, size
 
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from spacerun.progress import StageClock
+    from spacerun.source.project import Project
     from spacerun.stages import Located, Options, Prepared
 
 
@@ -24,10 +27,20 @@ def check_plan(located: Located) -> Iterator[Check]:
         yield Check("card", ok=False, detail=" ".join(card.warnings))
     else:
         yield Check("card", ok=True, detail=f"{card.sdk} {card.sdk_version or ''}".strip() + entry)
-    if card.sdk == "gradio":
-        calls = [f"{row.file}:{row.line} {row.after}" for row in located.source.rewrites]
-        detail = one_line("; ".join(calls), 200) if calls else "no launch call that spacerun has to change is seen"
-        yield Check("launch", ok=True, detail=detail, skipped=not calls)
+    if card.sdk == "gradio" and located.source.project:
+        yield _check_launch(located.source.project)
+
+
+def _check_launch(project: Project) -> Check:
+    """Where Gradio is launched. That no such call is seen is no fault: another server may run, or the code be odd."""
+    try:
+        found = find_launch_calls(project)
+    except RecursionError:
+        return Check("launch", ok=True, detail="the code is nested too deeply to be followed", skipped=True)
+    if found.calls:
+        places = [f"{file}:{call.line}" for file, calls in found.calls.items() for call in calls]
+        return Check("launch", ok=True, detail=one_line(", ".join(places)))
+    return Check("launch", ok=True, detail=explain(project, found.mounts, "").why, skipped=True)
 
 
 def check_resolved(located: Located, options: Options, clock: StageClock) -> Check:
