@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from contextlib import suppress
@@ -17,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from spacerun.app import registry
 from spacerun.errors import ExitCode
 from spacerun.smoke.desk import Need
+from spacerun.smoke.nursery import Nursery
 from spacerun.smoke.result import Result
 from spacerun.text import duration, one_line, printable
 
@@ -32,9 +30,10 @@ _SAID_LINES: Final = 8
 
 
 class Local:
-    """See `spacerun.smoke.desk.Executor`."""
+    """See `spacerun.smoke.desk.Executor`; a context manager."""
 
     def __init__(self) -> None:
+        self._nursery = Nursery()
         self._tests: set[_Running] = set()
         self._lock = threading.Lock()
         self._stopped = False
@@ -44,7 +43,7 @@ class Local:
         with self._lock:
             if self._stopped:
                 return not_run(job)
-            test = _Running(job, desk)
+            test = _Running(job, desk, self._nursery)
             self._tests.add(test)
         try:
             return test.follow()
@@ -60,25 +59,24 @@ class Local:
         for test in tests:
             test.end("stopped")
 
+    def __enter__(self) -> Local:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._nursery.close()
+
 
 class _Running:
     """A test that runs in a process of its own."""
 
-    def __init__(self, job: Job, desk: Desk) -> None:
+    def __init__(self, job: Job, desk: Desk, nursery: Nursery) -> None:
         self._job = job
         self._desk = desk
         folder = Path(job.artefacts)
         folder.mkdir(parents=True, exist_ok=True)
         self._said = folder / "worker.log"
         with self._said.open("wb") as said:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "spacerun.smoke.worker"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=said,
-                text=True,
-                start_new_session=True,
-            )
+            self._worker = nursery.start(said)
         self._began = time.monotonic()
         self._waited = 0.0
         self._waits = False
@@ -98,13 +96,9 @@ class _Running:
                     result = Result.from_json(message["result"])
                 else:
                     self._take(message)
-            self._process.wait()
         finally:
             self._over.set()
-            for stream in (self._process.stdin, self._process.stdout):
-                with suppress(OSError):
-                    if stream:
-                        stream.close()
+            self._worker.close()
         if result is None:
             registry.reap_orphans()  # it was killed, and could not end what it had started
         return self._told(result)
@@ -113,12 +107,10 @@ class _Running:
         """Ask it to end, because it is `stopped` or its time is over (`timeout`)."""
         if self._ended is None:
             self._ended, self._asked_at = why, time.monotonic()
-            with suppress(ProcessLookupError):
-                self._process.terminate()
+            self._worker.signal(signal.SIGTERM)
 
     def _messages(self) -> Iterator[dict[str, Any]]:
-        assert self._process.stdout is not None  # noqa: S101 - narrows the type: it is a pipe
-        for line in self._process.stdout:
+        for line in self._worker.outgoing:
             yield json.loads(line)
 
     def _take(self, message: dict[str, Any]) -> None:
@@ -150,10 +142,9 @@ class _Running:
         self._send({"gpus": gpus})
 
     def _send(self, message: dict[str, Any]) -> None:
-        assert self._process.stdin is not None  # noqa: S101 - narrows the type: it is a pipe
         with suppress(BrokenPipeError):
-            self._process.stdin.write(json.dumps(message) + "\n")
-            self._process.stdin.flush()
+            self._worker.incoming.write(json.dumps(message) + "\n")
+            self._worker.incoming.flush()
 
     def _watch(self) -> None:
         """End it when its time is over, and kill it where it does not end."""
@@ -162,8 +153,7 @@ class _Running:
             if not self._waits and now - self._began - self._waited > self._job.seconds:
                 self.end("timeout")
             if self._ended and now - self._asked_at > _GRACE_SECONDS:
-                with suppress(ProcessLookupError):
-                    os.killpg(self._process.pid, signal.SIGKILL)
+                self._worker.signal(signal.SIGKILL)
 
     def _told(self, result: Result | None) -> Result:
         known = result or not_run(self._job)
@@ -187,15 +177,11 @@ class _Running:
                 known,
                 status="failed",
                 exit_code=int(ExitCode.INTERNAL),
-                message=f"The process that tested it ended unexpectedly ({self._how()}).",
+                message="The process that tested it ended unexpectedly.",
                 hint=self._last_words(),
                 seconds=seconds,
             )
         return result
-
-    def _how(self) -> str:
-        code = self._process.returncode
-        return f"signal {-code}" if code < 0 else f"status {code}"
 
     def _last_words(self) -> str:
         said = printable(self._said.read_text("utf-8", "replace")).strip().splitlines()[-_SAID_LINES:]

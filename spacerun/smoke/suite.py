@@ -80,7 +80,10 @@ def smoke_test(
         RefusedError: The same run is under way.
     """
     with begun(jobs, resume=resume) as run:
-        return Suite(run, jobs, executor or Local(), settings, listener).test()
+        if executor:
+            return Suite(run, jobs, executor, settings, listener).test()
+        with Local() as here:
+            return Suite(run, jobs, here, settings, listener).test()
 
 
 class Suite:
