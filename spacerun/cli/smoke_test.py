@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path  # noqa: TC003 - Typer reads the signature at run time
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -184,7 +185,13 @@ def smoke_test(
 
     Exit code: 0 if all pass. Of one Space its own, as of `launch`, and 12 if a check failed; of several, 12.
     """
-    with Session("smoke-test", as_json=json_output, quiet=quiet, verbose=verbose) as session:
+    from spacerun.smoke.reports.github import reporting
+
+    # What `--json` writes is one document; a runner reads its commands from standard error as well.
+    with (
+        reporting(sys.stderr.write) as tell_actions,
+        Session("smoke-test", as_json=json_output, quiet=quiet, verbose=verbose) as session,
+    ):
         from spacerun.app.variables import given_variables
         from spacerun.cli.smoke_screen import Screen
         from spacerun.needs.replace import replacements
@@ -236,15 +243,14 @@ def smoke_test(
         )
         screen = Screen(session.progress, alone=len(wanted) == 1)
         report = test(wanted, Settings(jobs, retries, fail_fast, prune_after), screen, resume=resume)
-        _report(session, report, compare(report, before) if before else None, junit=junit, html=html)
+        comparison = compare(report, before) if before else None
+        tell_actions(report, comparison)
+        _report(session, report, comparison, junit=junit, html=html)
 
 
 def _report(
     session: Session, report: Report, comparison: Comparison | None, *, junit: Path | None, html: Path | None
 ) -> None:
-    import sys
-
-    from spacerun.smoke.reports.github import report_to_actions
     from spacerun.smoke.reports.html import write_html
     from spacerun.smoke.reports.junit import write_junit
     from spacerun.smoke.reports.terminal import table
@@ -256,8 +262,6 @@ def _report(
     if html:
         page = write_html(report, html.expanduser(), comparison)
         session.progress.note(f"The report is in {page}.")
-    # What `--json` writes is one document; the runner reads commands from standard error as well.
-    report_to_actions(report, comparison, sys.stderr.write)
     session.print(table(report, comparison))
     data = report.to_json() | ({"baseline": comparison.to_json()} if comparison else {})
     if report.interrupted:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from spacerun.app import registry
+from spacerun.app.crash import LAST_LINES
 from spacerun.app.log import last_lines
 from spacerun.errors import ExitCode
 from spacerun.memory import ledger
@@ -70,7 +71,8 @@ class Facts:
             status=_status(error, findings, limited=bool(limit)),
             stage=(error.stage or "find") if error else None,
             message=printable(error.message) if error else "",
-            hint=printable(error.hint or "") if error else "",
+            # The last lines of the log are told beside it.
+            hint=printable((error.hint or "").partition(LAST_LINES)[0].strip()) if error else "",
             limit=limit,
             revision=self.located.checkout.commit if self.located else None,
             sdk=_sdk(self.located) if self.located else "",

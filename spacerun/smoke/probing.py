@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from spacerun.stages import Options, Prepared
 
 _CALL_SECONDS: Final = 300.0
+_NO_GRADIO: Final = frozenset({"static", "streamlit"})
 _SHOT: Final = "page.png"
 _DESCRIPTIONS: Final = 2  # `config` and `api`, which come before the examples
 
@@ -74,7 +75,7 @@ def probe(
         call_seconds=contract.call_seconds or _CALL_SECONDS,
         alive=lambda: registry.alive(registry.load(record.id) or record),
     )
-    config = read_config(subject.url)
+    config = read_config(subject.url) if subject.sdk not in _NO_GRADIO else None
     api = check_gradio(subject, config) if config else iter(())
     checks = list(_timed(_looked_at(subject, api, gradio=config is not None)))
     if record.share_url:
