@@ -9,6 +9,7 @@ __all__ = [
     "App",
     "AppCrashedError",
     "AppTimeoutError",
+    "Check",
     "FetchError",
     "GpuMemoryError",
     "MissingSecretError",
@@ -19,12 +20,20 @@ __all__ = [
     "PrerequisiteError",
     "ProbeError",
     "RefusedError",
+    "Report",
+    "Result",
     "ShareError",
     "SpacerunError",
     "UsageError",
     "launch",
     "plan",
+    "smoke_test",
 ]
+
+_MODULES = {
+    "smoke_test": "spacerun.smoke.api",
+    **dict.fromkeys(("Check", "Report", "Result"), "spacerun.smoke.result"),
+}
 
 TYPE_CHECKING = False  # importing it from `typing` would take longer than all that is done here
 if TYPE_CHECKING:
@@ -45,6 +54,8 @@ if TYPE_CHECKING:
         SpacerunError,
         UsageError,
     )
+    from spacerun.smoke.api import smoke_test
+    from spacerun.smoke.result import Check, Report, Result
 else:
 
     def __getattr__(name: str) -> object:
@@ -53,8 +64,8 @@ else:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from importlib import import_module
 
-        module = import_module("spacerun.errors" if name.endswith("Error") else "spacerun.api")
-        return globals().setdefault(name, getattr(module, name))
+        where = _MODULES.get(name, "spacerun.errors" if name.endswith("Error") else "spacerun.api")
+        return globals().setdefault(name, getattr(import_module(where), name))
 
     def __dir__() -> list[str]:
         return sorted({*globals(), *__all__})

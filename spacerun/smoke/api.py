@@ -37,6 +37,8 @@ def smoke_test(
     space_timeout: float = 3600.0,
     screenshot: bool = False,
     share: bool = False,
+    require_share: bool = False,
+    share_timeout: float = 30.0,
     gpu: str | int = "auto",
     python: str | None = None,
     as_of: str | date = "auto",
@@ -75,7 +77,9 @@ def smoke_test(
         space_timeout: Seconds that the test of one Space may take.
         screenshot: Take a picture of each page (extra: `spacerun[screenshot]`).
         share: Make and prove a public link, too.
-        gpu: See `spacerun.launch`, and so for all that follow.
+        require_share: See `spacerun.launch`, and so for all that follow.
+        share_timeout: See there.
+        gpu: See there.
         python: See there.
         as_of: See there.
         locked: See there.
@@ -108,6 +112,7 @@ def smoke_test(
     given.require("retries", retries, 0, 10)
     given.require("space_timeout", space_timeout, 1)
     given.require("timeout", timeout, 1)
+    given.require("share_timeout", share_timeout, 1)
     given.require("attempts", attempts, 1, 6)
     if screenshot:
         from spacerun.smoke.screenshot import require as require_browser
@@ -115,7 +120,9 @@ def smoke_test(
         require_browser()
     options = Options(
         space="",
-        share=share,
+        share=share or require_share,
+        require_share=require_share,
+        share_seconds=share_timeout,
         gpu=str(gpu),
         python=python,
         as_of=given.day(as_of),
