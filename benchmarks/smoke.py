@@ -3,9 +3,9 @@
     python -m benchmarks.smoke [--spaces 40] [--by-hand 5] [--prune-after]
 
 Each Space is a Gradio app with an example, served by the loopback Hub of the tests. By hand means, for each of them:
-`git clone`, `uv venv`, `uv pip install`, `python app.py`, wait until it answers, call its function over HTTP, kill. Each
-row begins with nothing on disk but uv's cache, which all share and which is warm. Memory is what all of its processes
-hold at once, pages that they share counted once (proportional set size); disk is what lies there afterwards.
+`git clone`, `uv venv`, `uv pip install`, `python app.py`, wait until it answers, call its function over HTTP, kill.
+Each row begins with nothing on disk but uv's cache, which all share and which is warm. Memory is what all of its
+processes hold at once, pages that they share counted once (proportional set size); disk is what lies there afterwards.
 """
 
 from __future__ import annotations
