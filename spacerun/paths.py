@@ -35,6 +35,11 @@ class Home:
         return self.data / "apps"
 
     @property
+    def runs(self) -> Path:
+        """What smoke tests left: results, logs, pictures; one folder per run."""
+        return self.data / "smoke"
+
+    @property
     def environments(self) -> Path:
         """Virtual environments, named by the hash of what they were made from."""
         return self.cache / "environments"
@@ -163,6 +168,20 @@ def locked(name: str, *, folder: Path | None = None, on_wait: Callable[[], None]
         yield
     finally:
         lock.release()
+
+
+def is_held(name: str) -> bool:
+    """Whether a process of this user holds the lock `name`; see `locked`."""
+    import filelock
+
+    lock = filelock.FileLock(home().locks / f"{name}.lock")
+    home().locks.mkdir(parents=True, exist_ok=True)
+    try:
+        lock.acquire(blocking=False)
+    except filelock.Timeout:
+        return True
+    lock.release()
+    return False
 
 
 def sha256(path: Path) -> str:

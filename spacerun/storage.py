@@ -14,7 +14,7 @@ from spacerun.containers import store as images
 from spacerun.containers.folders import data_folder
 from spacerun.environment.store import list_environments, remove_environment
 from spacerun.errors import NotFoundError, RefusedError
-from spacerun.paths import home, locked, read_json, tree_bytes
+from spacerun.paths import home, is_held, locked, read_json, tree_bytes
 from spacerun.space.reference import is_valid_name
 from spacerun.space.tree import checkout_of, space_folder
 from spacerun.space.update import changes
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from spacerun.containers.store import Image
     from spacerun.environment.store import EnvironmentInfo
 
-Kind = Literal["tree", "environment", "build", "image", "objects"]
+Kind = Literal["tree", "environment", "build", "image", "objects", "tests"]
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,9 @@ class Item:
     """Something that takes disk.
 
     Attributes:
-        kind: A working tree, an environment, the built files of a static Space, an engine's image, or what several
-            trees share (repositories and LFS objects).
-        name: `owner/name@commit`, the key of an environment or a build, an image's name, or what is shared.
+        kind: A working tree, an environment, the built files of a static Space, an engine's image, what several trees
+            share (repositories and LFS objects), or what a run of smoke tests left.
+        name: `owner/name@commit`, the key of an environment, a build or a run, an image's name, or what is shared.
         directory: Where it lies.
         size_bytes: Disk that its removal gives back.
         last_used: When it was last used, ISO 8601 UTC.
@@ -56,6 +56,7 @@ def items() -> list[Item]:
     found += [_environment_item(info) for info in list_environments()]
     found += [_build_item(folder) for folder in sorted(home().builds.glob("*"))]
     found += [_image_item(image) for image in images.images()]
+    found += [_run_item(folder) for folder in sorted(home().runs.glob("*"))]
     if home().lfs.is_dir():
         found.append(
             Item("objects", "Git LFS objects", str(home().lfs), tree_bytes(home().lfs), _used(home().lfs), in_use=False)
@@ -102,7 +103,7 @@ def remove(space: str, *, force: bool) -> tuple[list[Item], int]:
 
 
 def prune(*, everything: bool) -> tuple[list[Item], int]:
-    """Remove environments, builds and images that no running app uses and large-file objects that no tree needs.
+    """Remove what no app, tree or test that runs needs: environments, builds, images, large files, what tests left.
 
     Args:
         everything: Also trees in which nothing was changed and from which no app runs.
@@ -117,6 +118,9 @@ def prune(*, everything: bool) -> tuple[list[Item], int]:
             removed.append(item)
         elif item.kind == "build" and not item.in_use:
             remove_build(item.name)
+            removed.append(item)
+        elif item.kind == "tests" and not item.in_use:
+            shutil.rmtree(item.directory, ignore_errors=True)
             removed.append(item)
         elif item.kind == "image" and not item.in_use and _remove_image(item):
             removed.append(item)
@@ -151,6 +155,11 @@ def _environment_item(info: EnvironmentInfo) -> Item:
 
 def _build_item(folder: Path) -> Item:
     return Item("build", folder.name, str(folder), tree_bytes(folder), _used(folder), _is_used(folder))
+
+
+def _run_item(folder: Path) -> Item:
+    size_bytes = tree_bytes(folder)
+    return Item("tests", folder.name, str(folder), size_bytes, _used(folder), is_held(f"smoke-{folder.name}"))
 
 
 def remove_build(key: str) -> None:

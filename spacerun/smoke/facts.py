@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
 
 _TAIL_LINES: Final = 60
 _LOG: Final = "app.log"
+_LOG_BYTES: Final = 1024**2  # of each of hundreds of apps
 # What else may help an app that does not reach the Hub or another server (`diagnosis/known.toml`) is to wait.
 _NETWORK: Final = frozenset({"no-network"})
 
@@ -99,13 +99,15 @@ class Facts:
         }
 
     def _keep_log(self) -> Path | None:
-        """A copy of the app's log among what the test leaves: those of the apps themselves go with time."""
+        """The end of the app's log among what the test leaves: those of the apps themselves go with time."""
         log = registry.run_folder(self.ready.spec.id) / _LOG if self.ready else None
         if log is None or not log.is_file():
             return None
         kept = Path(self.job.artefacts) / _LOG
         kept.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(log, kept)
+        with log.open("rb") as stream:
+            stream.seek(max(0, log.stat().st_size - _LOG_BYTES))
+            kept.write_bytes(stream.read(_LOG_BYTES))
         return kept
 
 

@@ -81,7 +81,7 @@ def begun(jobs: Sequence[Job], *, resume: bool) -> Iterator[Run]:
     import filelock
 
     key = _key(jobs)
-    folder = home().data / "smoke" / key
+    folder = home().runs / key
     home().locks.mkdir(parents=True, exist_ok=True)
     lock = filelock.FileLock(home().locks / f"smoke-{key}.lock")
     try:

@@ -63,7 +63,7 @@ class Test:
         self._clock = StageClock(desk.progress)
         self._facts = Facts(job, self._clock.seconds, warnings)
         self._until = job.until or Level.CALLS
-        self._require = job.require
+        self._require: Level | None = None
         self._contract = Contract()
 
     def run(self) -> Result:
@@ -106,7 +106,10 @@ class Test:
     def _heed_contract(self, located: Located) -> None:
         """Go by what the Space's own files ask for, where the user does not say otherwise."""
         contract = self._contract = read_contract(located.checkout.directory)
-        self._until = self._job.until or contract.until or Level.CALLS
+        if contract.until and not self._job.until:
+            # A Space that wants little of itself proven has not passed what others have.
+            asked = f"its own files ask for no more than `until = {contract.until.word!r}`"
+            self._lower(contract.until, ProbeError(asked, hint="To test all of it: --until calls", stage="probe"))
         self._require = self._job.require or (None if self._job.until else contract.require)
 
     def _note_use(self, located: Located) -> None:

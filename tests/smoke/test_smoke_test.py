@@ -298,7 +298,22 @@ def test_prune_after_leaves_no_more_than_there_was(hub: Hub, hub_command: Comman
     hub.publish("owner/site", static())
     done = script.run("smoke-test", "owner/plain", "owner/site", "--prune-after", "--json")
     assert done.code == 0, done.err
+    left = script.run("list", "--json").document["data"]["items"]
+    assert [(item["kind"], item["in_use"]) for item in left] == [("tests", False)]
+    assert script.run("prune").code == 0
     assert script.run("list", "--json").document["data"]["items"] == []
+
+
+def test_a_space_that_asks_for_little_has_not_passed_what_others_have(hub: Hub, hub_command: Command) -> None:
+    modest = '[tool.spacerun.smoke]\nuntil = "plan"\n'
+    hub.publish("owner/modest", static(**{"spacerun.toml": modest}))
+    done, (result,) = results_of(hub_command, "owner/modest")
+    assert (done.code, result["status"], result["proven"]) == (0, "partial", "plan")
+    assert "no more than" in result["limit"]
+    strict, _ = results_of(hub_command, "owner/modest", "--require", "start")
+    assert (strict.code, strict.error["name"]) == (12, "probe_failed")
+    _, (result,) = results_of(hub_command, "owner/modest", "--until", "calls")
+    assert (result["status"], result["proven"]) == ("passed", "calls")
 
 
 @pytest.mark.parametrize(
