@@ -49,7 +49,7 @@ class Reader:
         return self.wanted
 
     def read(self, path: str, tree: ast.Module, *, main: bool) -> bool:
-        """Read one file; False where it installs packages by itself, so that nothing is known of what comes after."""
+        """Read one file; False where it installs something by itself, so that nothing is known of what comes after."""
         faked = set(faked_modules(tree))
         for statement in statements(tree.body, main=main):
             if installs(statement):
@@ -60,8 +60,12 @@ class Reader:
                 if level or top in self.own:
                     self.follow(path, name, members, level)
                 elif top and top not in faked:
-                    self.wanted.setdefault(top, (os.path.relpath(path, self.root), statement.lineno))
+                    self.want(name, members, os.path.relpath(path, self.root), statement.lineno)
         return True
+
+    def want(self, name: str, members: Sequence[str], file: str, line: int) -> None:  # noqa: ARG002
+        """Note a module from outside, and where it is imported: of it, the top-level name is what is wanted."""
+        self.wanted.setdefault(name.partition(".")[0], (file, line))
 
     def follow(self, path: str, name: str, members: Sequence[str], level: int) -> None:
         """Remember the files of a module of the Space, of the packages above it and of what is taken from it."""
@@ -145,11 +149,11 @@ def catches(handler: ast.ExceptHandler) -> bool:
 
 
 def installs(statement: ast.stmt) -> bool:
-    """Whether a statement runs pip, or changes where modules are looked for."""
+    """Whether a statement runs pip, or fetches a repository, from which modules may come as well."""
     if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
         return False
     words = " ".join(texts(statement)).split()
-    return "pip" in words and "install" in words
+    return ("pip" in words and "install" in words) or ("git" in words and "clone" in words)
 
 
 def texts(statement: ast.AST) -> Iterator[str]:

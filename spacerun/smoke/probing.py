@@ -71,6 +71,7 @@ def probe(
         variables=clean_variables(prepared, options),
         log=log,
         log_start=log.stat().st_size,
+        log_inode=log.stat().st_ino,
         artefacts=Path(job.artefacts),
         call_seconds=contract.call_seconds or _CALL_SECONDS,
         alive=lambda: registry.alive(registry.load(record.id) or record),

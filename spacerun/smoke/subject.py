@@ -28,6 +28,8 @@ class Subject:
         artefacts: Folder for what checks leave.
         call_seconds: How long one call may take, in seconds.
         alive: Says whether the app still runs.
+        log_inode: The log's inode when the checks began, by which it is found again once it was rotated; 0 where it is
+            not known.
     """
 
     url: str
@@ -41,3 +43,4 @@ class Subject:
     artefacts: Path
     call_seconds: float
     alive: Callable[[], bool]
+    log_inode: int = 0
