@@ -104,13 +104,14 @@ class ConsoleProgress:
             if stage not in self._running:
                 return
             news = line != self._running[stage] and done is None
+            told = line if line.startswith(stage) else f"{stage}: {line}"
             self._running[stage] = line
             if self.verbose and news:
-                self._line(Text(f"  {stage}: {line}", style="dim"))
+                self._line(Text(f"  {told}", style="dim"))
             elif self._redraw:
                 self._show()
             elif not self._quiet and self._is_due(stage):
-                self._line(Text(f"  {stage}: {line}", style="dim"))
+                self._line(Text(f"  {told}", style="dim"))
 
     def finish(self, stage: str, text: str, seconds: float) -> None:
         """Show what came out of `stage`."""

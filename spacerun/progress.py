@@ -59,7 +59,7 @@ class SilentProgress:
 
 
 class StageClock:
-    """Times the stages of one run. `seconds` maps each finished stage to its duration."""
+    """Times the stages of one run. `seconds` maps each stage that is over to its duration."""
 
     def __init__(self, progress: Progress) -> None:
         self.progress = progress
@@ -67,7 +67,7 @@ class StageClock:
 
     @contextmanager
     def stage(self, name: str, text: str) -> Iterator[StageResult]:
-        """Run one stage; an error that passes through learns in which stage it happened."""
+        """Run one stage; an error that passes through learns in which stage it happened, and the stage is timed."""
         from spacerun.errors import SpacerunError
 
         self.progress.start(name, text)
@@ -77,6 +77,7 @@ class StageClock:
             yield result
         except SpacerunError as error:
             error.stage = error.stage or name
+            self.seconds[name] = round(time.monotonic() - began, 3)
             raise
         self.record(name, result.text, time.monotonic() - began)
 

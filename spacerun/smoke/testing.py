@@ -231,15 +231,19 @@ class Test:
             self._clock.record("start", f"it answers at {record.url}", time.monotonic() - began)
 
         self._clock.progress.start("start", "starting the app")
-        supervise(
-            ready.spec,
-            ready.variables,
-            on_line=self._desk.line,
-            on_answer=answered,
-            on_ready=partial(self._probe, prepared, ready),
-            on_warning=self._clock.progress.warn,
-            explain=postmortem.explainer(ready.spec),
-        )
+        try:
+            supervise(
+                ready.spec,
+                ready.variables,
+                on_line=self._desk.line,
+                on_answer=answered,
+                on_ready=partial(self._probe, prepared, ready),
+                on_warning=self._clock.progress.warn,
+                explain=postmortem.explainer(ready.spec),
+            )
+        except SpacerunError:
+            self._clock.seconds.setdefault("start", round(time.monotonic() - began, 3))
+            raise
         probed = self._facts.probed
         if probed is None or not registry.stop_requested(ready.spec.id):
             raise AppCrashedError("The app ended before its test was over.", stage="probe")
@@ -299,5 +303,6 @@ def _too_small(located: Located, options: Options) -> SpacerunError:
 
 def _told(failed: list[Check]) -> str:
     first = failed[0]
-    more = f" ({len(failed) - 1} more checks failed)" if len(failed) > 1 else ""
+    others = len(failed) - 1
+    more = f" ({others} more {'checks' if others > 1 else 'check'} failed)" if others else ""
     return f"{first.name}: {first.detail}{more}"
