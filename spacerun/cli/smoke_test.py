@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path  # noqa: TC003 - Typer reads the signature at run time
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -241,6 +242,8 @@ def smoke_test(
             seconds=space_timeout,
             verbose=session.progress.verbose,
         )
+        # CI services cancel a job by SIGINT or SIGTERM; either way it is to tell what is known.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         screen = Screen(session.progress, alone=len(wanted) == 1)
         report = test(wanted, Settings(jobs, retries, fail_fast, prune_after), screen, resume=resume)
         comparison = compare(report, before) if before else None
