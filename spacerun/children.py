@@ -101,6 +101,22 @@ def child(command: Sequence[str | Path], **options: Any) -> Iterator[subprocess.
                 stream.close()
 
 
+def own_module(name: str, *arguments: str) -> list[str]:
+    """A command that runs a module of spacerun.
+
+    By `python -m` the working folder would come first on `sys.path`, and any file in it, a Space's perhaps, could stand
+    in for a module of ours; `-P`, which keeps it off, is there since Python 3.11.
+
+    Args:
+        name: Full name of the module.
+        *arguments: Its arguments.
+    """
+    run = (
+        f"import sys; sys.path = [p for p in sys.path if p]; import runpy; runpy.run_module({name!r}, None, '__main__')"
+    )
+    return [sys.executable, "-c", run, *arguments]
+
+
 def bound(program: str, *arguments: str) -> list[str]:
     """A command that the kernel (Linux) ends when the thread that starts it ends, also by `kill -9`.
 

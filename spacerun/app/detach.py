@@ -6,13 +6,13 @@ import contextlib
 import json
 import os
 import subprocess
-import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
 from spacerun import errors
 from spacerun.app import ports, registry
 from spacerun.app.log import follow
+from spacerun.children import own_module
 from spacerun.errors import SpacerunError
 from spacerun.paths import read_json
 from spacerun.text import printable
@@ -55,7 +55,7 @@ def launch_detached(
     registry.save_spec(spec)
     with (run / LOG).open("wb") as log:
         supervisor = subprocess.Popen(
-            [sys.executable, "-m", "spacerun.app.supervisor", str(run), *([str(os.getpid())] if tied else [])],
+            own_module("spacerun.app.supervisor", str(run), *([str(os.getpid())] if tied else [])),
             cwd=run,
             stdin=subprocess.PIPE,
             stdout=log,

@@ -7,12 +7,12 @@ import os
 import re
 import stat
 import subprocess
-import sys
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from spacerun.children import own_module
 from spacerun.containers import builder
 from spacerun.containers.dockerfile import NAME
 from spacerun.containers.engine import Engine, ask
@@ -182,7 +182,7 @@ def _run(
     """Exit status of an engine's command that takes its time, and its last lines, made printable."""
     last: list[str] = []
     process = subprocess.Popen(
-        [sys.executable, "-m", builder.__name__, str(os.getpid()), *command],
+        own_module(builder.__name__, str(os.getpid()), *command),
         env=dict(environment),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

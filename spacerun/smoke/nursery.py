@@ -11,7 +11,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import threading
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from importlib import import_module
 from typing import IO, Final, TextIO
 
 from spacerun.app import processes
+from spacerun.children import own_module
 
 # What the stages import only when they need it, and nearly every test needs.
 _NEEDED: Final = ("aiohttp", "filelock", "git", "huggingface_hub.hf_api", "psutil", "yaml", "spacerun.sdks.gradio")
@@ -61,9 +61,7 @@ class Nursery:
         self._lock = threading.Lock()
         self._ours, theirs = socket.socketpair()
         with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", __name__], stdin=theirs.fileno(), start_new_session=True
-            )
+            self._process = subprocess.Popen(own_module(__name__), stdin=theirs.fileno(), start_new_session=True)
 
     def start(self, said: IO[bytes]) -> Worker:
         """A new worker, whose standard error goes to `said`.

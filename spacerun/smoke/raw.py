@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 from spacerun.app import http
-from spacerun.smoke import gradio_config
 from spacerun.smoke.call_outcome import HIDDEN, CallError, LateError, Output, plain, unquoted
 from spacerun.smoke.gradio_files import META
 from spacerun.text import one_line, size
@@ -31,14 +30,15 @@ if TYPE_CHECKING:
 
     from spacerun.smoke.gradio_config import Config, Endpoint
 
-_BYTES: Final = 16 * 2**20  # of one message
+_BYTES: Final = 64 * 2**20  # of one message; until 4.0 it holds pictures and films
 _FIRST_QUEUE: Final = (3, 2)
 _PROBE_SECONDS: Final = 1.0
-_PATH, _OLD_PATH = "/run/predict", "/api/predict/"
+_PATHS: Final = ("/run/predict", "/api/predict/")
 _OK: Final = 200
 _MISSING: Final = 404
 _NOT_ALLOWED: Final = 405  # the page answers at every path, to GET
 _BAD: Final = 400
+_ERROR: Final = 500
 
 
 _T = TypeVar("_T")
@@ -120,23 +120,10 @@ class Caller:
         return shown[0] if len(shown) == 1 else shown
 
     def _at_once(self, body: dict[str, Any]) -> list[Any]:
-        reply = self._post(body, _PATH) or self._post(body, _OLD_PATH)
-        if reply is None:
-            raise CallError("it has no address for calls")
-        answer = gradio_config.document(reply)
-        if reply.status != _OK:
-            raise CallError(_complaint(answer) or (HIDDEN if reply.status >= 500 else f"HTTP {reply.status}"))  # noqa: PLR2004
-        return _values(answer)
-
-    def _post(self, body: dict[str, Any], path: str) -> http.Reply | None:
-        """The answer of a path that calls go to; None where there is no such path."""
-        began = time.monotonic()
-        reply = gradio_config.ask(self._config.url, f"{self._config.prefix}{path}", post=body, seconds=self._seconds)
-        if reply is None and time.monotonic() - began < self._seconds:
-            raise CallError("it closed the connection without an answer", answered=False)
-        if reply is None:
-            raise LateError(self._seconds)
-        return None if reply.status in {_MISSING, _NOT_ALLOWED} else reply
+        status, answer = asyncio.run(self._limited(self._posted(body)))
+        if status == _OK:
+            return _values(answer)
+        raise CallError(_complaint(answer) or (HIDDEN if status >= _ERROR else f"HTTP {status}"))
 
     def _queued(self, body: dict[str, Any]) -> tuple[list[Any], int]:
         speak = {"ws": self._by_websocket, "sse": self._by_first_stream}.get(self._config.protocol, self._by_stream)
@@ -161,6 +148,15 @@ class Caller:
 
     def _at(self, path: str) -> str:
         return f"{self._config.url}{self._config.prefix}{path}"
+
+    async def _posted(self, body: dict[str, Any]) -> tuple[int, Any]:
+        """Status and answer of the first address for calls that there is."""
+        async with self._open() as session:
+            for path in _PATHS:
+                async with session.post(self._at(path), json=body) as response:
+                    if response.status not in {_MISSING, _NOT_ALLOWED}:
+                        return response.status, await _json(response)
+        raise CallError("it has no address for calls")
 
     async def _uploaded(self, path: Path) -> str:
         from aiohttp import FormData
@@ -236,14 +232,16 @@ async def _events(session: ClientSession, url: str, query: dict[str, str]) -> As
     async with session.get(url, params=query, headers={"Accept": "text/event-stream"}) as response:
         if response.status != _OK:
             _accept(response.status, await _json(response))
-        rest = b""
+        line = bytearray()
         async for chunk in response.content.iter_any():
-            *lines, rest = (rest + chunk).split(b"\n")
-            if len(rest) > _BYTES:
+            first, *more = chunk.split(b"\n")
+            line += first
+            if len(line) > _BYTES:
                 raise CallError(f"what it returns is larger than {size(_BYTES)}")
-            for line in lines:
+            for part in more:
                 if line.startswith(b"data:"):
-                    yield _message(line[5:])
+                    yield _message(bytes(line[5:]))
+                line = bytearray(part)
 
 
 def _message(text: str | bytes) -> dict[str, Any]:
@@ -253,9 +251,11 @@ def _message(text: str | bytes) -> dict[str, Any]:
 
 async def _json(response: Any) -> Any:  # noqa: ANN401
     """The body of an answer of aiohttp's as JSON, None where it is not."""
-    body = await response.content.read(_BYTES)
-    while not response.content.at_eof() and len(body) < _BYTES:
-        body += await response.content.read(_BYTES - len(body))
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > _BYTES:
+            raise CallError(f"what it returns is larger than {size(_BYTES)}")
     try:
         return json.loads(body)
     except ValueError:

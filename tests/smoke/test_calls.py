@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from spacerun.smoke import call_client
 from spacerun.smoke.calls import check_calls, check_gradio
 from spacerun.smoke.gradio_config import read_config
 from spacerun.smoke.job import Call
@@ -133,6 +135,19 @@ def test_the_description_of_the_api_is_looked_at(status: int, info: object, chec
     assert third.detail.startswith("the app has no examples to call; give calls with --call")
 
 
+def test_without_a_client_in_its_environment_an_app_is_called_as_its_page_does() -> None:
+    greet = {"inputs": [1], "outputs": [1], "backend_fn": True, "queue": False, "api_name": "greet", "targets": []}
+    content = CONFIG | {"components": [{"id": 1, "type": "textbox"}], "dependencies": [greet]}
+    pages = {
+        "/config": (200, JSON, json.dumps(content).encode()),
+        "/gradio_api/run/predict": (200, JSON, b'{"data": ["Hello"]}'),
+    }
+    with serving(pages) as url:
+        app = subject(url, "gradio", python=Path(sys.executable))
+        calls = [expecting("/greet", "Hello", ["Ada"]), expecting("/0", ["Hello"], "Ada")]
+        assert [check.detail for check in check_calls(app, read_config(url), calls) if not check.ok] == []
+
+
 def test_checks_are_made_as_they_are_asked_for() -> None:
     with serving({"/config": (200, JSON, json.dumps(CONFIG).encode())}) as url:
         config = read_config(url)
@@ -244,6 +259,9 @@ def problem_with(kind: str, app: Subject) -> str:
     config = read_config(app.url)
     assert config is not None
     config_check, api, *more = check_gradio(app, config)
+    if kind == "text" and app.python and config.release > (3, 24):
+        by_client = call_client.call(app, config, config.endpoints[0], ["Ada", 1])
+        assert by_client.value == "Hello Ada!"
     if not config_check.ok or not api.ok:
         return f"{config_check} {api}"
     if kind == "files":

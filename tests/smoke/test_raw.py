@@ -15,6 +15,7 @@ import pytest
 from aiohttp import WSMsgType, web
 
 from spacerun.app import http
+from spacerun.smoke import raw
 from spacerun.smoke.call_outcome import HIDDEN, CallError, LateError, Output
 from spacerun.smoke.gradio_config import Component, Config, Endpoint
 from spacerun.smoke.raw import Caller
@@ -211,10 +212,20 @@ def test_a_request_that_takes_too_long_is_given_up() -> None:
 
 
 def test_an_app_that_is_gone_is_not_waited_for() -> None:
-    with pytest.raises(CallError, match="it closed the connection without an answer"):
-        Caller(config_of("http://127.0.0.1:9", queue=False), 5.0).call(GREET, ["Ada"])
-    with pytest.raises(CallError, match="the connection failed"):
-        Caller(config_of("http://127.0.0.1:9"), 5.0).call(GREET, ["Ada"])
+    for queue in (False, True):
+        with pytest.raises(CallError, match="the connection failed") as error:
+            Caller(config_of("http://127.0.0.1:9", queue=queue), 5.0).call(GREET, ["Ada"])
+        assert not error.value.answered
+
+
+@pytest.mark.parametrize("queue", [False, True])
+def test_a_large_output_is_read_and_an_enormous_one_refused(monkeypatch: pytest.MonkeyPatch, queue: bool) -> None:
+    large = "x" * 20_000_000
+    told = DONE | {"output": {"data": [large]}, "data": [large]}
+    assert call(StandIn([told]), queue=queue).value == large
+    monkeypatch.setattr(raw, "_BYTES", 10_000_000)
+    with pytest.raises(CallError, match=r"what it returns is larger than 9\.5 MiB"):
+        call(StandIn([told]), queue=queue)
 
 
 def test_calls_are_not_taken_for_a_users() -> None:
