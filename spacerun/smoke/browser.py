@@ -131,7 +131,7 @@ class Messages:
         self.refused.clear()
 
     def _is_own(self, request: Request) -> bool:
-        return request.url.startswith(f"{self._url}/")
+        return str(request.url).startswith(f"{self._url}/")
 
     def _path(self, request: Request) -> str:
         return one_line(_split(request.url).path, 80)

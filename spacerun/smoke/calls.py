@@ -100,6 +100,8 @@ class _Caller:
                 return call_client.call(self.subject, self.config, endpoint, sent)
             except call_client.Unusable:
                 self._has_client = False
+            except RecursionError:
+                raise CallError("what it takes is nested beyond all measure") from None
         return self.page.call(endpoint, self.page.upload(list(data), self.subject.directory) if written else data)
 
     def _is_for_clients(self, endpoint: Endpoint) -> bool:

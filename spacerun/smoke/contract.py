@@ -47,7 +47,6 @@ class Contract:
         calls: Calls to make.
         examples: Whether its own examples are called.
         call_seconds: How long one call may take, in seconds; None for no wish.
-        seconds: How long all of the test may take, in seconds; None for no wish.
     """
 
     until: Level | None = None
@@ -55,7 +54,6 @@ class Contract:
     calls: tuple[Call, ...] = ()
     examples: bool = True
     call_seconds: float | None = None
-    seconds: float | None = None
 
 
 def parse_calls(endpoints: Sequence[str], data: Sequence[str], expect: Sequence[str]) -> tuple[Call, ...]:
@@ -175,7 +173,7 @@ def _text(directory: Path, name: str) -> str:
 
 
 def _contract(value: object, where: str) -> Contract:
-    given = _table(value, where, ("until", "require", "timeout", "call_timeout", "examples", "calls"))
+    given = _table(value, where, ("until", "require", "call_timeout", "examples", "calls"))
     calls = given.get("calls", [])
     if not isinstance(calls, list) or len(calls) > _MOST_CALLS:
         raise UsageError(f"{where}: calls must be at most {_MOST_CALLS} tables, [[{_TABLE}.calls]].")
@@ -188,7 +186,6 @@ def _contract(value: object, where: str) -> Contract:
         calls=tuple(parse_call(call, f"{where}: calls[{number}]") for number, call in enumerate(calls)),
         examples=examples,
         call_seconds=_seconds(given, "call_timeout", where),
-        seconds=_seconds(given, "timeout", where),
     )
 
 

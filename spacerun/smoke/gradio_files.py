@@ -72,9 +72,19 @@ def _file_data(path: str, directory: Path) -> dict[str, Any]:
     return {"path": str(found), "orig_name": found.name, "meta": META}
 
 
+def inside(path: str, directory: Path) -> Path | None:
+    """The file at `path`, relative to `directory` or absolute; None where there is none in that folder."""
+    try:
+        found = (directory / path).resolve()
+        is_there = found.is_relative_to(directory.resolve()) and found.is_file()
+    except (OSError, ValueError, RuntimeError):  # no path at all, or links in a circle
+        return None
+    return found if is_there else None
+
+
 def _found(path: str, directory: Path) -> Path:
-    found = (directory / path).resolve()
-    if not found.is_relative_to(directory.resolve()) or not found.is_file():
+    found = inside(path, directory)
+    if found is None:
         raise CallError(f"there is no file {one_line(path, 80)} in the Space's folder to send")
     return found
 

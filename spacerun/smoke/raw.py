@@ -14,17 +14,17 @@ import json
 import secrets
 import socket
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 from spacerun.app import http
 from spacerun.smoke.call_outcome import HIDDEN, CallError, LateError, Output, plain, unquoted
-from spacerun.smoke.gradio_files import META
+from spacerun.smoke.gradio_files import META, inside
 from spacerun.text import one_line, size
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine, Sequence
+    from pathlib import Path
 
     from aiohttp import ClientSession
 
@@ -78,12 +78,8 @@ class Caller:
         Raises:
             CallError: It failed, or took too long.
         """
-        body = {
-            "fn_index": endpoint.index,
-            "data": list(data),
-            "event_data": None,
-            "session_hash": self._session,
-        }
+        sent: dict[str, Any] = {"data": list(data), "event_data": None}
+        body = {"fn_index": endpoint.index, "session_hash": self._session, **sent}
         if self._config.queue and endpoint.queue and self._config.release >= _FIRST_QUEUE:
             return self._queued(body)
         return self._at_once(body), 1
@@ -102,9 +98,9 @@ class Caller:
             return [self.upload(item, directory) for item in data]
         if not isinstance(data, dict):
             return data
-        path = Path(data["path"]).resolve() if data.get("meta") == META and isinstance(data.get("path"), str) else None
-        if path and path.is_relative_to(directory.resolve()) and path.is_file():
-            return {**data, "path": asyncio.run(self._limited(self._uploaded(path)))}
+        path = data.get("path")
+        if data.get("meta") == META and isinstance(path, str) and (found := inside(path, directory)):
+            return {**data, "path": asyncio.run(self._limited(self._uploaded(found)))}
         return {key: self.upload(item, directory) for key, item in data.items()}
 
     def _visible(self, endpoint: Endpoint, values: list[Any]) -> Any:  # noqa: ANN401

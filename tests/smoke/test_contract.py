@@ -154,7 +154,6 @@ FULL = """
 [tool.spacerun.smoke]
 until = "start"
 require = "imports"
-timeout = 600
 call_timeout = 2.5
 examples = false
 
@@ -172,7 +171,6 @@ WHOLE = Contract(
     calls=(Call("/split", [10, 4], "2.50 each", has_expect=True), Call("GET /health")),
     examples=False,
     call_seconds=2.5,
-    seconds=600.0,
 )
 
 
@@ -211,9 +209,9 @@ def test_a_file_that_asks_nothing_is_none_of_ours(tmp_path: Path, text: str) -> 
         ("until = 'moon'", "until must be one of plan, environment, imports, start, calls."),
         ("until = 3", "until must be one of"),
         ("require = ['plan']", "require must be one of"),
-        ("timeout = '10m'", "timeout must be a number of seconds above 0."),
-        ("timeout = 0", "timeout must be a number of seconds above 0."),
-        ("timeout = true", "timeout must be a number of seconds above 0."),
+        ("call_timeout = '10m'", "call_timeout must be a number of seconds above 0."),
+        ("call_timeout = 0", "call_timeout must be a number of seconds above 0."),
+        ("call_timeout = true", "call_timeout must be a number of seconds above 0."),
         ("call_timeout = inf", "call_timeout must be a number of seconds above 0."),
         ("call_timeout = nan", "call_timeout must be a number of seconds above 0."),
         ("examples = 1", "examples must be true or false."),

@@ -253,7 +253,7 @@ def test_files_of_the_space_are_uploaded_and_no_others(tmp_path: Path) -> None:
     meta = {"_type": "gradio.FileData"}
     theirs = [
         {"path": str(path), "meta": meta}
-        for path in (tmp_path / "secret", space / ".." / "secret", space / "link", "/tmp/gradio/1/theirs.png")
+        for path in (tmp_path / "secret", space / ".." / "secret", space / "link", "/tmp/gradio/1/theirs.png", "\0")
     ]
     stand_in = StandIn([])
     with running(stand_in) as url:

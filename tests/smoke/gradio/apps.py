@@ -1,9 +1,10 @@
-"""Gradio apps with examples, as this Gradio can have them: `apps.py PORT KIND…` serves each at a port of its own.
+"""Gradio apps with examples, as this Gradio can have them: `apps.py KIND…` serves each at a port of its own.
 
 Prints `UP KIND PORT` for each that is served, `NOT KIND REASON` for what this Gradio cannot do, then `READY`.
 Runs with any Gradio from 2.9 on.
 """
 
+import socket
 import sys
 import time
 from pathlib import Path
@@ -184,21 +185,24 @@ def files():
     return gr.Interface(look, inputs, "text")
 
 
-def serve(make, port):
+def serve(make):
     demo = make()
     quiet = {"quiet": True} if VERSION >= (3, 20) else {}
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
     demo.launch(prevent_thread_lock=True, server_name="127.0.0.1", server_port=port, **quiet)
+    return port
 
 
 def main():
-    first = int(sys.argv[1])
-    for number, kind in enumerate(sys.argv[2:]):
+    for kind in sys.argv[1:]:
         try:
-            serve(globals()[kind], first + number)
+            port = serve(globals()[kind])
         except (AttributeError, TypeError, ValueError) as reason:
             print("NOT", kind, " ".join(str(reason).split()), flush=True)
         else:
-            print("UP", kind, first + number, flush=True)
+            print("UP", kind, port, flush=True)
     print("READY", flush=True)
     while True:
         time.sleep(60)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import socket
 import subprocess
 import tempfile
 import urllib.request
@@ -42,7 +41,6 @@ PNG = bytes.fromhex(
     "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de0000000c4944415408d763f8cfc000000301010018dd8d"
     "b00000000049454e44ae426082"
 )
-_READY_SECONDS = 120
 
 
 @dataclass(frozen=True)
@@ -89,13 +87,11 @@ def fill(folder: Path) -> Path:
 @contextlib.contextmanager
 def serving(python: Path, folder: Path, kinds: Sequence[str]) -> Iterator[Served]:
     """Serve apps from `folder` to the end of the block."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        first = free.getsockname()[1]
     variables = {"PATH": os.defpath, "HOME": str(folder), "TMPDIR": str(folder), "GRADIO_ANALYTICS_ENABLED": "False"}
     log = folder / "log"
     with log.open("wb") as errors:
         process = subprocess.Popen(
-            [python, APPS, str(first), *kinds], cwd=folder, env=variables, stdout=subprocess.PIPE, stderr=errors
+            [python, APPS, *kinds], cwd=folder, env=variables, stdout=subprocess.PIPE, stderr=errors
         )
     served = Served({}, {})
     try:
