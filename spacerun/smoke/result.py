@@ -56,7 +56,6 @@ class Result:
         console: What the browser complained of on the page.
         retries: The network faults for which it was tried again.
         memory: Of GPU memory: `expected_bytes`, `peak_bytes`, `gpus` (names), as far as known.
-        brought: What it left on this disk that was not there before; see `spacerun.smoke.pruning`.
         started_at: When it began, ISO 8601 UTC.
     """
 
@@ -82,7 +81,6 @@ class Result:
     console: tuple[str, ...] = ()
     retries: tuple[str, ...] = ()
     memory: dict[str, Any] = field(default_factory=dict)
-    brought: dict[str, Any] = field(default_factory=dict)
     started_at: str = ""
 
     def to_json(self) -> dict[str, Any]:
