@@ -184,7 +184,7 @@ def test_fields_of_a_newer_version_are_passed_over_and_those_of_an_older_may_lac
     document = envelope()
     document["data"]["results"][0]["mood"] = "good"
     document["data"]["results"][0]["checks"][0]["mood"] = "good"
-    del document["data"]["results"][0]["brought"], document["data"]["totals"], document["data"]["started_at"]
+    del document["data"]["results"][0]["retries"], document["data"]["totals"], document["data"]["started_at"]
     file.write_text(json.dumps(document), encoding="utf-8")
     report = read_baseline(file)
     assert report.results == fixture.SOUND
