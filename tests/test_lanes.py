@@ -201,7 +201,7 @@ def test_a_stage_knows_its_time_and_its_failures() -> None:
     with pytest.raises(FetchError) as inner, clock.stage("environment", "making"):
         raise FetchError("no", stage="lfs")
     assert inner.value.stage == "lfs"
-    assert set(clock.seconds) == {"find"}
+    assert set(clock.seconds) == {"find", "clone", "environment"}
 
 
 def test_each_keeps_the_order_and_does_no_more_at_once_than_asked() -> None:

@@ -55,6 +55,7 @@ def test_auto_takes_the_packages_of_the_spaces_day_and_says_why(command: Command
     assert "wrong name: scikit-learn" in " ".join(shown.split())
 
 
+@pytest.mark.slow
 def test_a_given_day_and_latest_win(command: Command, folder: Path) -> None:
     given = planned(command, folder, "--as-of", "2023-06-29")
     assert (given["as_of"], given["rung"]) == ("2023-06-30T00:00:00Z", "given")

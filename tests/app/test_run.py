@@ -231,6 +231,7 @@ def test_a_second_signal_kills_at_once(space, foreground):
     assert app.leftovers() == []
 
 
+@pytest.mark.slow
 def test_a_flooding_app_costs_bounded_disk_and_memory(space):
     app = space("flood", MEGABYTES=60)
     longest, count, ready = [0], [0], []

@@ -193,6 +193,7 @@ def test_detached_then_listed_read_stopped_and_removed(
     assert "spacerun/detached" not in left
 
 
+@pytest.mark.slow
 def test_kill_9_of_whoever_looks_after_it_is_mended_by_the_next_command(
     command: Command, podman: Engine, server: Path, tmp_path: Path, port: int
 ) -> None:
@@ -218,6 +219,7 @@ def test_an_app_that_crashes_in_its_container(
     assert no_container_is_left(podman)
 
 
+@pytest.mark.slow
 def test_a_build_that_fails_says_what_the_engine_said(command: Command, python_base: str, tmp_path: Path) -> None:
     folder = write(tmp_path / "broken", Dockerfile=f"FROM {python_base}\nRUN echo so much for that && exit 3\n")
     done = command.run("launch", str(folder), "--no-share", "--json")
@@ -226,7 +228,8 @@ def test_a_build_that_fails_says_what_the_engine_said(command: Command, python_b
     assert not list(command.home.glob("cache/images/*"))
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGKILL, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_a_build_that_is_given_up_leaves_nothing(
     command: Command, podman: Engine, python_base: str, tmp_path: Path, number: signal.Signals
 ) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+@pytest.mark.slow
 @pytest.mark.environment
 def test_the_newest_gradio_is_resolved_built_and_warmed_and_the_space_stays_untouched(space: Path) -> None:
     (space / "setup.py").write_text(

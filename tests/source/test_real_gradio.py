@@ -23,7 +23,7 @@ RELEASES = [
     pytest.param(sys.executable, ["gradio"], id="newest"),
     pytest.param(OLD, ["gradio==5.49.1"], id="5.49.1", marks=pytest.mark.slow),
     pytest.param(OLD, ["--exclude-newer", "2024-10-10", "gradio==4.44.0"], id="4.44.0", marks=pytest.mark.slow),
-    pytest.param(OLD, ["--exclude-newer", "2023-11-19", "gradio==3.50.2"], id="3.50.2"),
+    pytest.param(OLD, ["--exclude-newer", "2023-11-19", "gradio==3.50.2"], id="3.50.2", marks=pytest.mark.slow),
     pytest.param(OLD, ["--exclude-newer", "2023-04-01", "gradio==3.20.1", "setuptools"], id="3.20.1"),
     pytest.param(
         OLD, ["--exclude-newer", "2022-05-15", "gradio==2.9.4", "setuptools"], id="2.9.4", marks=pytest.mark.slow
