@@ -19,13 +19,14 @@ LOCALHOST = "127.0.0.1"
 _LAST_PORT = 65535
 
 
-def allocate_port(host: str, asked: int | None, *, again: bool = False) -> int:
+def allocate_port(host: str, asked: int | None, *, again: bool = False, first: int = DEFAULT_PORT) -> int:
     """A port of `host` that an app can bind, kept for this process until `release_port` or its end.
 
     Args:
         host: Address or name to bind.
         asked: The port that the user wants; default: 7860, else the next that is free.
         again: Whether the same app may have had it a moment ago: what is left of its connections does not matter.
+        first: Where to begin to look, if none is asked for.
 
     Raises:
         UsageError: The port asked for is taken or forbidden, `host` is not this machine's, or nothing is free.
@@ -36,16 +37,17 @@ def allocate_port(host: str, asked: int | None, *, again: bool = False) -> int:
         )
     with locked("ports", folder=machine_folder()):
         taken = _reservations()
-        for port in range(DEFAULT_PORT, _LAST_PORT + 1) if asked is None else (asked,):
+        for port in range(first, _LAST_PORT + 1) if asked is None else (asked,):
             if str(port) not in taken and _can_bind(host, port, reuse=again):
                 write_json(_file(), {**taken, str(port): [os.getpid(), processes.created(os.getpid())]})
                 return port
     if asked is None:
-        raise UsageError(f"No port of {host} from {DEFAULT_PORT} on is free.", hint="Name one: --port N")
+        raise UsageError(f"No port of {host} from {first} on is free.", hint="Name one: --port N")
     holder = _holder(asked, taken)
     raise UsageError(
         f"Port {asked} is already in use{f' by {holder}' if holder else ''}.",
         hint="Leave out --port to get the next free one, or name another.",
+        data={"port_taken": asked},
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from spacerun import hub
+from spacerun.app.ports import DEFAULT_PORT
 from spacerun.environment.system import Consent
 from spacerun.errors import UsageError
 from spacerun.smoke.job import Job, Level
@@ -110,7 +111,8 @@ def options_from_json(job: Job) -> Options:
     if "packages" in given:
         given["packages"] = tuple(given["packages"])
     given.setdefault("share", False)
-    return Options(space=job.space, locked=Path(locked) if locked else None, **given)
+    # Many a Space insists on the port of Hugging Face, so that no other gets it.
+    return Options(space=job.space, first_port=DEFAULT_PORT + 1, locked=Path(locked) if locked else None, **given)
 
 
 def _full_name(space: str) -> str:

@@ -26,7 +26,8 @@ _TAIL_LINES: Final = 60
 _LOG: Final = "app.log"
 _LOG_BYTES: Final = 1024**2  # of each of hundreds of apps
 # What else may help an app that does not reach the Hub or another server (`diagnosis/known.toml`) is to wait.
-_NETWORK: Final = frozenset({"no-network"})
+_NETWORK: Final = "no-network"
+_PORT_TAKEN: Final = "address-in-use"
 
 
 @dataclass
@@ -86,6 +87,7 @@ class Facts:
             console=self.probed.console if self.probed else (),
             memory=self._memory(),
             started_at=self._started_at,
+            port_taken=error is not None and ("port_taken" in error.data or _found(findings, _PORT_TAKEN)),
         )
 
     def _memory(self) -> dict[str, Any]:
@@ -114,8 +116,11 @@ class Facts:
 def _status(error: SpacerunError | None, findings: tuple[dict[str, str], ...], *, limited: bool) -> Status:
     if error is None:
         return "partial" if limited else "passed"
-    network = error.passing or any(finding["id"] in _NETWORK for finding in findings)
-    return "network" if network else "failed"
+    return "network" if error.passing or _found(findings, _NETWORK) else "failed"
+
+
+def _found(findings: tuple[dict[str, str], ...], which: str) -> bool:
+    return any(finding["id"] == which for finding in findings)
 
 
 def _sdk(located: Located) -> str:

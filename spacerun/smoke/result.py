@@ -57,6 +57,7 @@ class Result:
         retries: The network faults for which it was tried again.
         memory: Of GPU memory: `expected_bytes`, `peak_bytes`, `gpus` (names), as far as known.
         started_at: When it began, ISO 8601 UTC.
+        port_taken: Whether it insists on a port that something else had.
     """
 
     space: str
@@ -82,6 +83,7 @@ class Result:
     retries: tuple[str, ...] = ()
     memory: dict[str, Any] = field(default_factory=dict)
     started_at: str = ""
+    port_taken: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """A dictionary for JSON."""

@@ -7,6 +7,7 @@ import time
 from collections import deque
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
+from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
 from spacerun.smoke.cards import Cards
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from spacerun.smoke.runs import Run
 
 _POLL_SECONDS: Final = 0.1
+_PORT_TRIES: Final = 10
+_PORT_SECONDS: Final = 20.0
 _PAUSES: Final = (5.0, 20.0, 60.0)  # before it is tried again after a network fault, in seconds
 
 
@@ -110,6 +113,9 @@ class Suite:
         self._results: dict[int, Result] = dict(run.earlier())
         self._waiting = deque(number for number in range(len(jobs)) if number not in self._results)
         self._stopped = threading.Event()
+        self._over = threading.Condition()
+        self._ends = 0
+        self._insisting = threading.Lock()
         self._failure: BaseException | None = None
 
     def test(self) -> Report:
@@ -171,11 +177,7 @@ class Suite:
         """The result of a test, which is made again where the network failed."""
         retries: list[str] = []
         while True:
-            desk.progress = self._listener.began(job)
-            try:
-                result = self._executor.run(job, desk)
-            finally:
-                desk.give_back()
+            result = self._on_a_free_port(job, desk)
             left = self._settings.retries - len(retries)
             if result.status != "network" or left <= 0 or self._stopped.is_set():
                 return replace(result, retries=tuple(retries))
@@ -183,6 +185,33 @@ class Suite:
             pause = _PAUSES[min(len(retries), len(_PAUSES)) - 1]
             desk.progress.warn(f"{job.space}: {result.message} It is tried again in {pause:.0f} s.")
             self._stopped.wait(pause)
+
+    def _on_a_free_port(self, job: Job, desk: _Desk) -> Result:
+        """The result of a test, which is made again where another had the port that its code insists on."""
+        before = self._ends
+        result = self._once(job, desk)
+        for _ in range(_PORT_TRIES if self._settings.at_once > 1 else 0):
+            if not result.port_taken or self._stopped.is_set():
+                break
+            with self._insisting:
+                with self._over:  # its own end is one
+                    self._over.wait_for(partial(self._have_ended_since, before + 1), _PORT_SECONDS)
+                before = self._ends
+                result = self._once(job, desk)
+        return result
+
+    def _have_ended_since(self, count: int) -> bool:
+        return self._ends > count
+
+    def _once(self, job: Job, desk: _Desk) -> Result:
+        desk.progress = self._listener.began(job)
+        try:
+            return self._executor.run(job, desk)
+        finally:
+            desk.give_back()
+            with self._over:
+                self._ends += 1
+                self._over.notify_all()
 
 
 class _Desk:

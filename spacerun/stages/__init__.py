@@ -42,6 +42,7 @@ class Options:
     password: Password | None = None
     host: str = "127.0.0.1"
     port: int | None = None
+    first_port: int | None = None
     gpu: str = "auto"
     python: str | None = None
     as_of: str = "auto"

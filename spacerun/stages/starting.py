@@ -131,10 +131,11 @@ def _address(sdk: Sdk, options: Options) -> tuple[str, int, tuple[str, int] | No
 
     Gradio has one of its own. Any other app hides behind it, on this machine only.
     """
-    asked = options.host, allocate_port(options.host, options.port)
+    first = options.first_port or DEFAULT_PORT
+    asked = options.host, allocate_port(options.host, options.port, first=first)
     if options.password is None or sdk.asks_password:
         return *asked, None
-    return LOCALHOST, allocate_port(LOCALHOST, None), asked
+    return LOCALHOST, allocate_port(LOCALHOST, None, first=first), asked
 
 
 def _token(options: Options) -> str | None:

@@ -15,6 +15,7 @@ import pytest
 
 from tests import fake_nvml, true_shapes
 from tests.command import Command, carriers
+from tests.containers.test_podman import free_port
 from tests.fake_nvml import Gpu
 from tests.hub.faults import Status
 from tests.smoke.spaces import GREETS, PLAIN, SITE, card
@@ -289,6 +290,15 @@ def test_two_models_that_one_card_has_room_for_one_of_are_tested_one_after_the_o
     assert second - first > 2, "the second was started while the first had the card"
     assert [row["memory"]["gpus"] for row in results] == [["NVIDIA A10G"]] * 2
     assert all("gpu-memory" in checks(row) for row in results)
+
+
+def test_spaces_that_insist_on_one_port_do_not_fail_each_other(hub: Hub, hub_command: Command) -> None:
+    code = PLAIN.replace('int(os.environ["GRADIO_SERVER_PORT"])', str(free_port()))
+    hub.publish("owner/one", plain(code))
+    hub.publish("owner/two", plain(code))
+    done, results = results_of(hub_command, "owner/one", "owner/two", "-j", "2")
+    assert done.code == 0, done.err
+    assert [row["proven"] for row in results] == ["start"] * 2
 
 
 def test_prune_after_leaves_no_more_than_there_was(hub: Hub, hub_command: Command, tmp_path: Path) -> None:

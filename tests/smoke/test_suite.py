@@ -157,6 +157,34 @@ def test_what_is_broken_is_not_tried_again() -> None:
     assert executor.asked == ["owner/a"]
 
 
+def test_two_that_insist_on_one_port_are_tested_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(suite, "_PORT_SECONDS", 5.0)
+    port = threading.Lock()
+
+    def does(job: Job, desk: Desk) -> Result:
+        if not port.acquire(blocking=False):
+            return replace(failed(job), port_taken=True)
+        time.sleep(0.2)
+        port.release()
+        return result(job)
+
+    executor = Elsewhere(does)
+    report = smoke_test(jobs(*"abc"), Settings(at_once=3), Heard(), executor=executor)
+    assert [row.status for row in report.results] == ["passed"] * 3
+    assert len(executor.asked) > 3
+
+
+def test_the_port_that_spaces_insist_on_is_given_to_none_that_takes_any() -> None:
+    (job,) = wanted("owner/a")
+    assert asking.options_from_json(job).first_port == 7861
+
+
+def test_a_port_that_somebody_else_has_fails_a_space_in_the_end() -> None:
+    executor = Elsewhere(lambda job, _: replace(failed(job), port_taken=True))
+    (row,) = smoke_test(jobs("a"), Settings(), Heard(), executor=executor).results
+    assert (row.status, executor.asked) == ("failed", ["owner/a"])
+
+
 def interrupted_run(*names: str, at: str) -> tuple[Elsewhere, object]:
     """Run tests, and send what Ctrl-C sends while `at` runs."""
     executor = Elsewhere()
