@@ -19,14 +19,14 @@ LOCALHOST = "127.0.0.1"
 _LAST_PORT = 65535
 
 
-def allocate_port(host: str, asked: int | None, *, again: bool = False, first: int = DEFAULT_PORT) -> int:
+def allocate_port(host: str, asked: int | None, *, again: bool = False, first: int | None = None) -> int:
     """A port of `host` that an app can bind, kept for this process until `release_port` or its end.
 
     Args:
         host: Address or name to bind.
         asked: The port that the user wants; default: 7860, else the next that is free.
         again: Whether the same app may have had it a moment ago: what is left of its connections does not matter.
-        first: Where to begin to look, if none is asked for.
+        first: Where to begin to look, if none is asked for; default: 7860.
 
     Raises:
         UsageError: The port asked for is taken or forbidden, `host` is not this machine's, or nothing is free.
@@ -35,6 +35,7 @@ def allocate_port(host: str, asked: int | None, *, again: bool = False, first: i
         raise UsageError(
             f"{asked} is not a port.", hint=f"Ports are numbers from 1 to {_LAST_PORT}: --port {DEFAULT_PORT}"
         )
+    first = first or DEFAULT_PORT
     with locked("ports", folder=machine_folder()):
         taken = _reservations()
         for port in range(first, _LAST_PORT + 1) if asked is None else (asked,):

@@ -131,11 +131,10 @@ def _address(sdk: Sdk, options: Options) -> tuple[str, int, tuple[str, int] | No
 
     Gradio has one of its own. Any other app hides behind it, on this machine only.
     """
-    first = options.first_port or DEFAULT_PORT
-    asked = options.host, allocate_port(options.host, options.port, first=first)
+    asked = options.host, allocate_port(options.host, options.port, first=options.first_port)
     if options.password is None or sdk.asks_password:
         return *asked, None
-    return LOCALHOST, allocate_port(LOCALHOST, None, first=first), asked
+    return LOCALHOST, allocate_port(LOCALHOST, None, first=options.first_port), asked
 
 
 def _token(options: Options) -> str | None:
