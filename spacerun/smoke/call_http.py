@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import time
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from spacerun.app import http
 from spacerun.smoke.call_outcome import CallError, Output
 from spacerun.smoke.contract import HTTP_CALL, judge
+from spacerun.smoke.pages import address
 
 if TYPE_CHECKING:
     from spacerun.smoke.job import Call
@@ -35,11 +36,9 @@ def request(subject: Subject, call: Call) -> tuple[str, str | None]:
     named = HTTP_CALL.fullmatch(call.endpoint)
     path = named[2] if named else f"/{call.endpoint.lstrip('/')}"
     posts = named[1] == "POST" if named else call.data is not None
-    parts = urlsplit(subject.url)
     began = time.monotonic()
     reply = http.ask(
-        parts.hostname or "",
-        parts.port or 80,
+        *address(subject),
         quote(path, safe=_SAFE),
         post=({} if call.data is None else call.data) if posts else None,
         seconds=subject.call_seconds,

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from spacerun.stages import Located, Ready
 
 _TAIL_LINES: Final = 60
-_LOG: Final = "app.log"
+LOG: Final = "app.log"
+"""File with what an app writes, in its run folder and beside the report."""
+
 _LOG_BYTES: Final = 1024**2  # of each of hundreds of apps
 # What else may help an app that does not reach the Hub or another server (`diagnosis/known.toml`) is to wait.
 _NETWORK: Final = "no-network"
@@ -102,10 +104,10 @@ class Facts:
 
     def _keep_log(self) -> Path | None:
         """The end of the app's log among what the test leaves: those of the apps themselves go with time."""
-        log = registry.run_folder(self.ready.spec.id) / _LOG if self.ready else None
+        log = registry.run_folder(self.ready.spec.id) / LOG if self.ready else None
         if log is None or not log.is_file():
             return None
-        kept = Path(self.job.artefacts) / _LOG
+        kept = Path(self.job.artefacts) / LOG
         kept.parent.mkdir(parents=True, exist_ok=True)
         with log.open("rb") as stream:
             stream.seek(max(0, log.stat().st_size - _LOG_BYTES))

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
 from spacerun.errors import RefusedError
-from spacerun.paths import home, read_json, write_json
+from spacerun.paths import home, locked, read_json, write_json
 from spacerun.smoke.result import Result
 
 if TYPE_CHECKING:
@@ -78,19 +78,9 @@ def begun(jobs: Sequence[Job], *, resume: bool) -> Iterator[Run]:
     Raises:
         RefusedError: The same run is under way.
     """
-    import filelock
-
     key = _key(jobs)
     folder = home().runs / key
-    home().locks.mkdir(parents=True, exist_ok=True)
-    lock = filelock.FileLock(home().locks / f"smoke-{key}.lock")
-    try:
-        lock.acquire(blocking=False)
-    except filelock.Timeout:
-        raise RefusedError(
-            "The same smoke test is under way already.", hint="Wait for it, or end it; then, to go on: --resume"
-        ) from None
-    try:
+    with locked(f"smoke-{key}", on_wait=_refuse):
         complete = (read_json(folder / _STATE) or {}).get("complete")
         if complete or not resume:
             shutil.rmtree(folder, ignore_errors=True)
@@ -98,8 +88,12 @@ def begun(jobs: Sequence[Job], *, resume: bool) -> Iterator[Run]:
         write_json(folder / _STATE, {"complete": False})
         _forget(folder)
         yield Run(folder, jobs)
-    finally:
-        lock.release()
+
+
+def _refuse() -> None:
+    raise RefusedError(
+        "The same smoke test is under way already.", hint="Wait for it, or end it; then, to go on: --resume"
+    )
 
 
 def _key(jobs: Sequence[Job]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from spacerun import pipeline, postmortem, sdks
 from spacerun.app import registry
@@ -25,7 +25,7 @@ from spacerun.progress import StageClock
 from spacerun.smoke import gpu, plan_checks, probing
 from spacerun.smoke.contract import Contract, read_contract
 from spacerun.smoke.desk import Need
-from spacerun.smoke.facts import Facts
+from spacerun.smoke.facts import LOG, Facts
 from spacerun.smoke.imports import check_imports
 from spacerun.smoke.job import Level
 from spacerun.stages import containing, fitting, needing, preparing, starting
@@ -38,10 +38,6 @@ if TYPE_CHECKING:
     from spacerun.smoke.job import Job
     from spacerun.smoke.result import Check, Result
     from spacerun.stages import Located, Options, Prepared, Ready
-
-_LOG: Final = "app.log"
-# What else may help an app that does not reach the Hub or another server (`diagnosis/known.toml`) is to wait.
-_NETWORK: Final = frozenset({"no-network"})
 
 
 class Test:
@@ -254,7 +250,7 @@ class Test:
             checks.append(gpu.check_returned(before))
             self._facts.checks.append(checks[-1])
         if failed := [check for check in checks if not check.ok]:
-            log = str(registry.run_folder(ready.spec.id) / _LOG)
+            log = str(registry.run_folder(ready.spec.id) / LOG)
             raise ProbeError(_told(failed), stage="probe", data={"log": log})
 
     def _probe(self, prepared: Prepared, ready: Ready, record: AppRecord) -> None:
