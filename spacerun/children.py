@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
+
+_POLL_SECONDS = 0.2
 
 
 class Family:
@@ -115,6 +118,17 @@ def own_module(name: str, *arguments: str) -> list[str]:
         f"import sys; sys.path = [p for p in sys.path if p]; import runpy; runpy.run_module({name!r}, None, '__main__')"
     )
     return [sys.executable, "-c", run, *arguments]
+
+
+def end_with(parent: int) -> None:
+    """End as by SIGTERM once the process that started this one is gone, however that ended.
+
+    The kernel could send that signal itself (PR_SET_PDEATHSIG), but it does so when the thread that started this
+    process ends. And a pipe would stay open in whatever the parent forks.
+    """
+    while os.getppid() == parent:
+        time.sleep(_POLL_SECONDS)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def bound(program: str, *arguments: str) -> list[str]:

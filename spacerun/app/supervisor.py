@@ -10,13 +10,13 @@ import os
 import signal
 import sys
 import threading
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spacerun.app import registry
 from spacerun.app.detach import RESULT, error_to_json
 from spacerun.app.run import supervise
+from spacerun.children import end_with
 from spacerun.errors import AppCrashedError, SpacerunError
 from spacerun.paths import write_json
 from spacerun.postmortem import explainer
@@ -25,15 +25,12 @@ if TYPE_CHECKING:
     from spacerun.app.spec import AppRecord
 
 
-_POLL_SECONDS = 0.2
-
-
 def main() -> None:
     """Run the app of the run folder named in the arguments."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # whoever started it may ignore it, and that is inherited
     run = Path(sys.argv[1])
     for parent in sys.argv[2:]:
-        threading.Thread(target=_end_with, args=(int(parent),), name="parent", daemon=True).start()
+        threading.Thread(target=end_with, args=(int(parent),), name="parent", daemon=True).start()
     environment = json.load(sys.stdin.buffer)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     spec = registry.load_spec(run.name)
@@ -64,17 +61,6 @@ def main() -> None:
     except KeyboardInterrupt:
         if not (run / RESULT).exists():
             report(error=error_to_json(AppCrashedError("The app was stopped before it answered.", stage="start")))
-
-
-def _end_with(parent: int) -> None:
-    """End as by SIGTERM once the process that started this one is gone.
-
-    The kernel could send that signal itself (PR_SET_PDEATHSIG), but it does so when the thread that started this
-    process ends. And a pipe would stay open in whatever the parent forks.
-    """
-    while os.getppid() == parent:
-        time.sleep(_POLL_SECONDS)
-    os.kill(os.getpid(), signal.SIGTERM)
 
 
 if __name__ == "__main__":

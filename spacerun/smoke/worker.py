@@ -14,6 +14,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
+from spacerun.children import end_with
 from spacerun.crash_log import write_crash_log
 from spacerun.progress import SilentProgress
 from spacerun.smoke.asking import options_from_json
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
     from spacerun.smoke.desk import Need
 
-_POLL_SECONDS: Final = 0.2
 _UPDATE_SECONDS: Final = 0.5
 
 
@@ -34,7 +34,7 @@ def main() -> None:
     incoming, outgoing = os.fdopen(os.dup(0)), os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)  # what a library prints is no part of the conversation
-    threading.Thread(target=_end_with, args=(os.getppid(),), name="parent", daemon=True).start()
+    threading.Thread(target=end_with, args=(os.getppid(),), name="parent", daemon=True).start()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _interrupt)
     job = Job.from_json(json.loads(incoming.readline()))
@@ -128,13 +128,6 @@ class PipeProgress(SilentProgress):
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
-
-
-def _end_with(parent: int) -> None:
-    """End as by SIGTERM once whoever runs the test is gone, however that ended."""
-    while os.getppid() == parent:
-        time.sleep(_POLL_SECONDS)
-    os.kill(os.getpid(), signal.SIGTERM)
 
 
 if __name__ == "__main__":
